@@ -1,0 +1,155 @@
+"""Every refusal has a stable code, a sentence that says why, and a sentence that says what to do.
+
+The codes are one table: the signer, the API, the command line and the operator's book share it. A code is never
+renamed and never reused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["malformed", "refused", "missing", "conflict", "busy", "fault", "unavailable", "internal"]
+Verdict = Literal["proof", "accusation", "unattributed", "link"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """kind: what class of answer it is (the host maps it to an HTTP status). remedy: what the reader should do."""
+
+    kind: Kind
+    remedy: str
+
+    @property
+    def retryable(self) -> bool:
+        return self.kind in ("busy", "unavailable")
+
+
+CODES: Final[dict[str, Code]] = {
+    # Bytes
+    "malformed_cbor": Code("malformed", "Send deterministic CBOR (RFC 8949 section 4.2.1) without tags or floats."),
+    "malformed_message": Code("malformed", "Compare the message with docs/specification.md, field by field."),
+    "malformed_frame": Code("malformed", "Send a four-byte big-endian length and that many bytes."),
+    "oversized_frame": Code("malformed", "Keep every frame within the limit of docs/specification.md."),
+    "oversized_message": Code("malformed", "Keep every message within the limit of docs/specification.md."),
+    "unknown_request": Code("malformed", "Use a request that docs/specification.md names, in this version."),
+    # Configuration and phases
+    "bad_configuration": Code("malformed", "Correct the configuration file and start the program again."),
+    "wrong_phase": Code("conflict", "Look at the signer's phase in `strongroom signer list`, then do the steps in order."),
+    "mode_mismatch": Code("refused", "Use signers, roots and tools of one mode; simulated and production never mix."),
+    # Orders, rosters, certificates
+    "bad_order": Code("refused", "Have the officers sign a corrected order."),
+    "order_not_signed": Code("refused", "Collect signatures of the officers' quorum over this very order."),
+    "not_in_roster": Code("refused", "Ask a signer that the order's roster names."),
+    "unknown_order": Code("missing", "Send the order to this signer first, or load the wallet's sealed state."),
+    "unknown_wallet": Code("missing", "Create the wallet, or load its sealed state into this signer."),
+    "wallet_exists": Code("conflict", "Use the wallet that this order already made."),
+    "wallet_stopped": Code("conflict", "Too many ceremonies in a row failed without a culprit; officers must look."),
+    "bad_certificate": Code("refused", "Do not use this wallet or its address: the certificate is not what signers agreed."),
+    "administrators": Code("refused", "Spread signers over more machines, accounts, operators and keys."),
+    "suite_not_accepted": Code("refused", "Name the unaudited suite in the order, or choose another."),
+    # Evidence
+    "evidence_malformed": Code("refused", "Ask the signer for its evidence again; keep these bytes for a report."),
+    "evidence_signature": Code("refused", "Treat the sender as an impostor: the document is not signed by its certificate."),
+    "evidence_chain": Code("refused", "The certificates do not lead to the pinned root; check the root and the mode."),
+    "evidence_root": Code("refused", "Another root than the pinned one: check the mode, then who gave you this document."),
+    "evidence_expired": Code("refused", "Ask for fresh evidence, or give the time at which it should be judged with --at."),
+    "evidence_nonce": Code("refused", "The document answers another question: ask again with a new nonce."),
+    "evidence_binding": Code("refused", "The document is about something else; the host may have swapped it. Ask again."),
+    "evidence_measurement": Code("refused", "The program differs from the roster's reference values: compare the release."),
+    "evidence_debug": Code("refused", "A debug enclave keeps no secret from its host: start it without --debug-mode."),
+    # Sealing
+    "sealed_mismatch": Code("refused", "Load the blob that this signer sealed for this wallet and epoch."),
+    "sealer_unavailable": Code("unavailable", "Check the KMS endpoint or the HSM; the signer tries again by itself."),
+    "sealer_refused": Code("refused", "Check the key's policy against the signer's measurements, and the key's name."),
+    "pin_incorrect": Code("refused", "The PIN is not tried again: correct the PIN file and restart the signer."),
+    "token_unavailable": Code("unavailable", "Bring the token back; the signer logs in again by itself."),
+    # Channel
+    "channel_handshake": Code("fault", "Run the handshake again; if it repeats, suspect the host."),
+    "channel_missing": Code("busy", "Run the handshake between the two signers, then try again."),
+    "channel_expired": Code("busy", "Run the handshake between the two signers again."),
+    "channel_link": Code("fault", "A message was changed or misdelivered on its way: suspect the host or the link."),
+    # Ceremonies
+    "unknown_ceremony": Code("missing", "Start a new ceremony."),
+    "stale_ticket": Code("busy", "Fetch fresh tickets from this signer and start again."),
+    "ceremony_round": Code("conflict", "Send each round once, in order."),
+    "ceremony_expired": Code("busy", "Start a new ceremony; the deadline of this one has passed."),
+    "ceremony_limit": Code("busy", "Wait for ceremonies in flight to end."),
+    "clock_skew": Code("fault", "Correct the clocks of the signers' machines."),
+    "split_view": Code("fault", "Signers were shown different broadcasts. Start again; if it repeats, change the host."),
+    "equivocation": Code("fault", "A signer signed two different messages for one round: the proof is in the answer."),
+    "not_paired": Code("busy", "Run the pairing of the signers named, then try again."),
+    "pair_banned": Code("refused", "Officers decide about the accused signer; use another set meanwhile."),
+    "bad_share": Code("fault", "The signer named sent a wrong share, provably. Exclude it."),
+    "ot_check_failed": Code("fault", "The signer named failed a check that only its peer can see. Officers decide."),
+    "unexpected_sender": Code("fault", "A message came from a party that has no part in this round."),
+    "missing_message": Code("fault", "Send the messages of every participant of this round."),
+    "aborted": Code("fault", "Try another set of signers; nobody could be blamed."),
+    "seal_mismatch": Code("refused", "Load the blob that this signer sealed for this wallet and epoch."),
+    "misuse": Code("internal", "Report this: a program used the native module against its contract."),
+    "wrong_process": Code("internal", "Start processes by spawn, never fork after the native module is loaded."),
+    "panic": Code("internal", "Report this, with the signer's log; the ceremony was ended and nothing was signed."),
+    # Intents and policy
+    "malformed_transaction": Code("malformed", "Encode the transaction canonically, unsigned, and try again."),
+    "unsupported_transaction": Code("refused", "Use a transaction type that the signers can decode in full."),
+    "intent_expired": Code("refused", "Prepare the request again; it was not signed in time."),
+    "intent_signature": Code("refused", "Sign the intent's very bytes with the requester's key."),
+    "intent_mismatch": Code("refused", "Prepare the intent for this wallet, scheme and policy."),
+    "unknown_requester": Code("refused", "Use a requester's key that the wallet's policy names."),
+    "request_conflict": Code("conflict", "This request id was used for other bytes: use a new request id."),
+    "policy_chain": Code("refused", "Send on a chain that the wallet's policy allows."),
+    "policy_recipient": Code("refused", "Send to an allowed recipient, or have officers change the policy."),
+    "policy_limit": Code("refused", "Send less, or have officers raise the limit."),
+    "policy_fee": Code("refused", "Lower the fee, or have officers raise the ceiling."),
+    "policy_call": Code("refused", "Send without call data, or have officers allow this contract and method."),
+    "policy_message": Code("refused", "Have officers allow messages in this wallet's policy."),
+    # Host
+    "unauthorized": Code("refused", "Send an API key that this host knows, as a Bearer token."),
+    "not_found": Code("missing", "Check the identifier and the path."),
+    "idempotency_conflict": Code("conflict", "Use a new Idempotency-Key for another request."),
+    "signer_unreachable": Code("unavailable", "Start the signer, or look at the link to it."),
+    "quorum_unavailable": Code("unavailable", "Bring signers back until the threshold is reached."),
+    "node_unavailable": Code("unavailable", "Start the chain's node, or correct its URL."),
+    "outcome_unknown": Code("conflict", "The last round was sent: retry this same request, never a different one."),
+    "internal": Code("internal", "Report this, with the log."),
+}
+
+
+class Refusal(Exception):
+    """What was refused (the code), why (the reason), and what to do (the table's remedy).
+
+    culprits: names of signers, or party numbers as text, where the protocol blames somebody.
+    verdict: `proof` (anyone can check it), `accusation` (only the accuser knows), `unattributed`, or `link` (a fault
+        between the parties, which blames neither); None for ordinary refusals.
+    proof: bytes that convince an outsider, for `proof` alone.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        *,
+        culprits: tuple[str, ...] = (),
+        verdict: Verdict | None = None,
+        proof: bytes | None = None,
+    ) -> None:
+        if code not in CODES:
+            raise KeyError(f"no such error code: {code}")
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+        self.culprits = culprits
+        self.verdict = verdict
+        self.proof = proof
+
+    @property
+    def kind(self) -> Kind:
+        return CODES[self.code].kind
+
+    @property
+    def remedy(self) -> str:
+        return CODES[self.code].remedy
+
+    @property
+    def retryable(self) -> bool:
+        return CODES[self.code].retryable
