@@ -1,0 +1,1 @@
+"""The signer program of a Nitro enclave: NSM attestation and clock, KMS sealing, vsock."""

@@ -1,0 +1,25 @@
+"""What every test shares: how processes start, and where published vectors lie."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    # A forked child of a threshold signer repeats its parent's nonces (docs/adr/0004).
+    multiprocessing.set_start_method("spawn", force=True)
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """The folder of vectors that other projects published: STRONGROOM_VECTORS, or beside the checkout."""
+    folder = Path(os.environ.get("STRONGROOM_VECTORS", ROOT.parent / "shared" / "vectors"))
+    if not folder.is_dir():
+        pytest.skip(f"no published vectors at {folder}; set STRONGROOM_VECTORS to their folder")
+    return folder
