@@ -6,20 +6,26 @@ and whatever is deeper or larger than the limits. One value has one encoding, so
 
 Why our own: general decoders accept trailing bytes, unsorted maps and floats and turn tags into objects before the
 caller sees them (docs/adr/0006).
+
+`decode_foreign` reads what other encoders wrote (the NSM, COSE): maps in any order, with integer keys too. All other
+limits hold there as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, cast
 
 from strongroom.errors import Refusal
 
 Value = int | bytes | str | bool | None | Sequence["Value"] | Mapping[str, "Value"]
+Foreign = int | bytes | str | bool | None | list["Foreign"] | dict[int | str, "Foreign"]
 
 MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 4096
 """Elements of one array or pairs of one map."""
+
+_ReadMap = Callable[[bytes, int, int, int], tuple[Value, int]]
 
 _UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _SIMPLE = 0, 1, 2, 3, 4, 5, 7
 
@@ -89,7 +95,16 @@ def _first(pair: tuple[bytes, Value]) -> bytes:
 
 def decode(data: bytes) -> Value:
     """Decodes exactly one value. Raises Refusal `malformed_cbor` on anything the encoder would not have written."""
-    value, end = _decode(data, 0, 0)
+    return _whole(data, _map)
+
+
+def decode_foreign(data: bytes) -> Foreign:
+    """Decodes exactly one value of another encoder. Raises Refusal `malformed_cbor`. Not for bytes that we sign."""
+    return cast(Foreign, _whole(data, _foreign_map))
+
+
+def _whole(data: bytes, read_map: _ReadMap) -> Value:
+    value, end = _decode(data, 0, 0, read_map)
     if end != len(data):
         raise _bad(f"{len(data) - end} trailing bytes")
     return value
@@ -114,7 +129,7 @@ def _argument(data: bytes, at: int, info: int) -> tuple[int, int]:
     return number, at + size
 
 
-def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:
+def _decode(data: bytes, at: int, depth: int, read_map: _ReadMap) -> tuple[Value, int]:
     if at >= len(data):
         raise _bad("truncated")
     if depth > MAX_DEPTH:
@@ -136,7 +151,7 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Value, int]:
         raise _bad("a tag")
     if number > MAX_ITEMS:
         raise _bad("too many items")
-    return (_array if major == _ARRAY else _map)(data, at, number, depth + 1)
+    return _array(data, at, number, depth + 1, read_map) if major == _ARRAY else read_map(data, at, number, depth + 1)
 
 
 def _simple(head: int) -> Value:
@@ -154,10 +169,10 @@ def _utf8(raw: bytes) -> str:
         raise _bad("text that is not UTF-8") from error
 
 
-def _array(data: bytes, at: int, count: int, depth: int) -> tuple[Value, int]:
+def _array(data: bytes, at: int, count: int, depth: int, read_map: _ReadMap) -> tuple[Value, int]:
     items: list[Value] = []
     for _ in range(count):
-        item, at = _decode(data, at, depth)
+        item, at = _decode(data, at, depth, read_map)
         items.append(item)
     return items, at
 
@@ -167,12 +182,25 @@ def _map(data: bytes, at: int, count: int, depth: int) -> tuple[Value, int]:
     last = b""
     for _ in range(count):
         start = at
-        key, at = _decode(data, at, depth)
+        key, at = _decode(data, at, depth, _map)
         if not isinstance(key, str):
             raise _bad("a map key that is not text")
         raw = data[start:at]
         if raw <= last:
             raise _bad("map keys that are unsorted or repeated")
         last = raw
-        pairs[key], at = _decode(data, at, depth)
+        pairs[key], at = _decode(data, at, depth, _map)
     return pairs, at
+
+
+def _foreign_map(data: bytes, at: int, count: int, depth: int) -> tuple[Value, int]:
+    pairs: dict[int | str, Value] = {}
+    for _ in range(count):
+        key, at = _decode(data, at, depth, _foreign_map)
+        # A bool is an int to Python: True would shadow the key 1.
+        if not isinstance(key, int | str) or isinstance(key, bool):
+            raise _bad("a map key that is neither text nor an integer")
+        if key in pairs:
+            raise _bad("map keys that are repeated")
+        pairs[key], at = _decode(data, at, depth, _foreign_map)
+    return cast(Value, pairs), at
