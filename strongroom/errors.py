@@ -112,6 +112,15 @@ CODES: Final[dict[str, Code]] = {
     "node_unavailable": Code("unavailable", "Start the chain's node, or correct its URL."),
     "outcome_unknown": Code("conflict", "The last round was sent: retry this same request, never a different one."),
     "internal": Code("internal", "Report this, with the log."),
+    # Client
+    "host_unreachable": Code("unavailable", "Start the host (`strongroom up`), or correct its URL in the context file."),
+    "bad_context": Code("malformed", "Correct the context file, or name another one with --config."),
+    "bad_file": Code("malformed", "Correct the file named, then try again."),
+    "file_exists": Code("conflict", "Choose another folder: key files are never overwritten."),
+    "passphrase": Code("refused", "Give the passphrase by --passphrase-file, --passphrase-fd or at the prompt."),
+    "prepared_mismatch": Code("refused", "Nothing was signed: the host prepared something else than you asked for."),
+    "signed_mismatch": Code("refused", "Keep the request for a report: the host returned other bytes than you approved."),
+    "cluster_failed": Code("unavailable", "Read the log named; free the memory, the port or the file, then start again."),
 }
 
 
