@@ -63,7 +63,7 @@ class Sealing:
     @classmethod
     def parse(cls, fields: Fields) -> Sealing:
         kind, key = fields.text("kind"), fields.text("key")
-        endpoint, authority = fields.optional_text("endpoint"), fields.optional_bytes("authority", size=32)
+        endpoint, authority = fields.optional_text("endpoint"), fields.optional_blob("authority", size=32)
         fields.end()
         if kind == "kms":
             return cls("kms", key, endpoint, authority)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from strongroom.evidence.statement import Root
 from strongroom_native import DataKey
+
+from strongroom.evidence.statement import Root
 
 Context = Mapping[str, str]
 """What a wrapped key is for: signer, wallet, epoch, kind of record. KMS: encryption context; PKCS#11: AAD."""

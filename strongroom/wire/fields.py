@@ -1,4 +1,4 @@
-"""Parse, don't validate: takes typed fields out of a decoded CBOR map, and refuses what is missing, unknown or mistyped."""
+"""Parse, don't validate: typed fields out of a decoded CBOR map; what is missing, unknown or mistyped is refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Fields:
             raise self._wrong(key, f"{size} bytes" if size is not None else f"at most {most} bytes")
         return value
 
-    def optional_bytes(self, key: str, *, size: int | None = None, most: int = 1 << 22) -> bytes | None:
+    def optional_blob(self, key: str, *, size: int | None = None, most: int = 1 << 22) -> bytes | None:
         if self._left.get(key, 0) is None:
             self._take(key)
             return None
@@ -80,7 +80,8 @@ class Fields:
 
     def end(self) -> None:
         if self._left:
-            raise Refusal("malformed_message", f"{self._what} has unknown fields: {', '.join(sorted(self._left)[:4])[:80]}")
+            names = ", ".join(sorted(self._left)[:4])[:80]
+            raise Refusal("malformed_message", f"{self._what} has unknown fields: {names}")
 
     def _take(self, key: str) -> cbor.Value:
         try:

@@ -83,7 +83,7 @@ def decode_answer(payload: bytes) -> Fields:
     reason = error.text("reason", most=1024)
     culprits = error.items("culprits", text_item)
     verdict = error.optional_text("verdict")
-    proof = error.optional_bytes("proof", most=1 << 16)
+    proof = error.optional_blob("proof", most=1 << 16)
     error.end()
     if code not in CODES or verdict not in _VERDICTS:
         raise Refusal("malformed_message", "an answer with an unknown error code or verdict")

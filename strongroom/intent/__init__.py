@@ -1,0 +1,1 @@
+"""What a requester asks to have signed, and how every signer judges it."""

@@ -1,0 +1,47 @@
+"""The judgement: the same code in every signer, where it binds, and in the host, where it only fails early."""
+
+from __future__ import annotations
+
+from strongroom import schemes
+from strongroom.chains import evm, message
+from strongroom.errors import Refusal
+from strongroom.intent.intent import MAX_LIFE, Intent
+from strongroom.wallet.order import Order
+
+
+def judge(intent: Intent, signature: bytes, order: Order, wallet: bytes, policy: bytes, now: int) -> bytes:
+    """What the scheme signs (a 32-byte digest, or the message), if order and policy allow it. Raises Refusal otherwise.
+
+    policy: the hash of `order.policy`, which callers keep; now: Unix seconds of the judge's own clock.
+    """
+    if intent.wallet != wallet:
+        raise Refusal("intent_mismatch", "the intent is for another wallet")
+    if intent.policy != policy:
+        raise Refusal("intent_mismatch", "the intent was made under another policy than the one in force")
+    if intent.expiry <= now:
+        raise Refusal("intent_expired", f"the intent expired {now - intent.expiry} seconds ago")
+    if intent.expiry > now + MAX_LIFE:
+        raise Refusal("intent_expired", f"the intent's expiry is more than {MAX_LIFE} seconds ahead")
+    if intent.requester not in order.policy.requesters:
+        raise Refusal("unknown_requester", "the policy does not name this requester's key")
+    intent.verify(signature)
+    return to_sign(intent, order)
+
+
+def to_sign(intent: Intent, order: Order) -> bytes:
+    """Decodes the payload, judges its effects by the policy and gives what is to be signed."""
+    suite = schemes.suite(order.scheme)
+    if intent.kind == "message":
+        if suite.digest:
+            raise Refusal("intent_mismatch", f"a wallet of scheme {suite.name} signs transactions, not messages")
+        order.policy.judge_message()
+        separated = message.tagged if suite.taproot else message.domain_separated
+        return separated(intent.wallet, intent.payload)
+    if not suite.digest:
+        raise Refusal("intent_mismatch", f"a wallet of scheme {suite.name} has no Ethereum address")
+    transaction = evm.Transaction.decode(intent.payload)
+    order.policy.judge_transfer(transaction.effects())
+    # The digest is of the decoded transaction, encoded again: what was judged is what is signed.
+    if transaction.encode() != intent.payload:
+        raise Refusal("malformed_transaction", "the transaction is not encoded canonically")
+    return schemes.keccak256(intent.payload)

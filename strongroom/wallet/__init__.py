@@ -1,0 +1,1 @@
+"""What officers order and signers certify: roster, order, administrators, sealed record, certificate."""
