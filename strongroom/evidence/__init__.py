@@ -1,1 +1,1 @@
-"""Evidence: a signer's proof of what it is. Untrusted bytes go in, a `Statement` comes out, or a Refusal with a reason."""
+"""Evidence: what proves what a signer is. Untrusted bytes go in; a `Statement` comes out, or a Refusal and its reason."""

@@ -1,0 +1,61 @@
+"""`strongroom-simulator`: a laptop's AWS. Never part of an image."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from strongroom_simulator import measure, programs
+from strongroom_simulator.device import LEAF_LIFE
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="strongroom-simulator", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _pki(commands.add_parser("pki", help="make the authorities, unless they are there; print their fingerprints"))
+    _nsm(commands.add_parser("nsm", help="serve one enclave's /dev/nsm on a Unix socket"))
+    _measurements(commands.add_parser("measurements", help="print the registers an enclave would have at boot"))
+    _identity(commands.add_parser("issue-identity", help="certify an HSM's identity key from its signed request"))
+    return parser
+
+
+def _pki(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.set_defaults(run=programs.make_pki)
+
+
+def _enclave(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pki", type=Path, required=True, help="the directory that `pki` made")
+    parser.add_argument("--instance", required=True, help="the instance id, which PCR4 is made of")
+    parser.add_argument("--role", default=measure.ROLE, help="the instance's IAM role, which PCR3 is made of")
+
+
+def _nsm(parser: argparse.ArgumentParser) -> None:
+    _enclave(parser)
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--leaf-life", type=int, default=LEAF_LIFE, help="seconds (default: %(default)s)")
+    parser.add_argument("--clock-offset", type=Path, help="a file with seconds to add to the clock, read each time")
+    parser.add_argument("--debug", action="store_true", help="PCR0-2 are zero, as with --debug-mode")
+    parser.set_defaults(run=programs.run_nsm)
+
+
+def _measurements(parser: argparse.ArgumentParser) -> None:
+    _enclave(parser)
+    parser.set_defaults(run=programs.measurements)
+
+
+def _identity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pki", type=Path, required=True)
+    parser.add_argument("--csr", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.set_defaults(run=programs.issue_identity)
+
+
+if __name__ == "__main__":
+    main()
