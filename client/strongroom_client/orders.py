@@ -1,0 +1,125 @@
+"""Builds a wallet's order from a roster file and a policy file, and signs it with officers' keys.
+
+Roster file: `{"mode", "signers": [{"name", "root", "trust": hex, "measurements": {name: hex}, "labels": {...}}]}`.
+Policy file: `{"requesters": [hex], "messages": bool, "evm": null or {"chain_ids": [int], "recipients": [address],
+"limit": "wei", "fee_ceiling": "wei", "calls": [{"contract": address, "selector": hex}]}}`, amounts as decimal text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from strongroom.chains import evm
+from strongroom.errors import Refusal
+from strongroom.evidence.statement import Mode, Root
+from strongroom.policy.policy import EvmRules, Policy
+from strongroom.signer.configuration import Officers, parse_mode
+from strongroom.wallet.order import Labels, Member, Order, SignedOrder, order_id, order_signing_bytes
+from strongroom_client import documents, keyfiles
+from strongroom_client.documents import Document
+
+
+def load_roster(path: Path) -> tuple[Mode, tuple[Member, ...]]:
+    """Raises Refusal `bad_file`, `bad_configuration` or `bad_order`."""
+    document = documents.read(path)
+    mode = parse_mode(document.text("mode"))
+    roster = document.items("signers", lambda value: _member(Document(value, f"{path}: a signer")))
+    document.end()
+    return mode, roster
+
+
+def _member(document: Document) -> Member:
+    name, root = document.text("name"), document.text("root")
+    trust = document.blob("trust", 32)
+    measured = document.take("measurements")
+    labels = document.inner("labels")
+    values = {field: labels.text(field) for field in Labels.__dataclass_fields__}
+    labels.end()
+    document.end()
+    if root not in ("nitro", "pkcs11") or not isinstance(measured, dict):
+        raise document.wrong("has a root that is neither nitro nor pkcs11, or no measurements")
+    measurements = {key: document.hexadecimal(value, key) for key, value in measured.items()}
+    return Member(name, cast(Root, root), trust, measurements, Labels(**values)).checked()
+
+
+def roster_document(mode: Mode, roster: Iterable[Member]) -> dict[str, Any]:
+    """The content of a roster file."""
+    signers = [
+        {
+            "name": member.name,
+            "root": member.root,
+            "trust": member.trust.hex(),
+            "measurements": {name: value.hex() for name, value in sorted(member.measurements.items())},
+            "labels": member.labels.value(),
+        }
+        for member in roster
+    ]
+    return {"mode": mode, "signers": signers}
+
+
+def load_policy(path: Path) -> Policy:
+    """Lists may come in any order; duplicates are refused. Raises Refusal `bad_file`."""
+    document = documents.read(path)
+    requesters = document.items("requesters", lambda value: document.hexadecimal(value, "requesters", 32))
+    messages, evm_rules = document.flag("messages"), document.take("evm")
+    document.end()
+    rules = None if evm_rules is None else _rules(Document(evm_rules, f"{path}: evm"))
+    return Policy(tuple(sorted(requesters)), messages, rules)
+
+
+def _rules(document: Document) -> EvmRules:
+    rules = EvmRules(
+        chain_ids=tuple(sorted(document.items("chain_ids", _integer))),
+        recipients=tuple(sorted(document.items("recipients", _address))),
+        limit=document.amount("limit"),
+        fee_ceiling=document.amount("fee_ceiling"),
+        calls=tuple(sorted(document.items("calls", _call))) if document.has("calls") else (),
+    )
+    document.end()
+    return rules
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise Refusal("bad_file", "a chain id is a positive integer")
+    return value
+
+
+def _address(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise Refusal("bad_file", "an address is text, 0x and 40 hexadecimal digits")
+    return evm.parse_address(value)
+
+
+def _call(value: Any) -> tuple[bytes, bytes]:
+    document = Document(value, "a call of the policy")
+    pair = _address(document.text("contract")), document.blob("selector", 4)
+    document.end()
+    return pair
+
+
+def build(
+    roster: tuple[Member, ...],
+    policy: Policy,
+    officers: Officers,
+    *,
+    mode: Mode,
+    scheme: str,
+    threshold: int,
+    accept_unaudited: bool,
+    nonce: bytes,
+) -> Order:
+    """Raises Refusal `suite_not_accepted` unless whoever asks accepted by name a suite that nobody audited."""
+    unaudited = (scheme,) if accept_unaudited else ()
+    return Order(mode, scheme, threshold, roster, officers, policy, unaudited, nonce)
+
+
+def sign(order: Order, keys: Iterable[Ed25519PrivateKey]) -> SignedOrder:
+    """Signed by these officers, and checked against the order's own quorum. Raises Refusal `order_not_signed`."""
+    message = order_signing_bytes(order_id(order.encode()))
+    signed = SignedOrder.of(order, {keyfiles.public(key): key.sign(message) for key in keys})
+    return signed.verify(order.officers)

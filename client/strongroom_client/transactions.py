@@ -1,0 +1,169 @@
+"""Sends a transfer or a call: what is signed here is what was asked for, and what comes back is what was signed.
+
+The host fills nonce, gas and fees; this client decodes the very bytes itself and compares them with the request:
+
+ 1. The payload is a canonical unsigned EIP-1559 transaction                              malformed_transaction
+ 2. Chain, recipient, value and data are those asked for                                  prepared_mismatch
+ 3. The wallet's own policy allows it (the signers judge again)                           policy_*
+ 4. The raw transaction that comes back is those bytes with a signature                   signed_mismatch
+    that verifies under the wallet's key
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from strongroom import schemes
+from strongroom.chains import evm, rlp
+from strongroom.chains.evm import Transaction
+from strongroom.errors import Refusal
+from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
+from strongroom.wallet.certificate import Body
+from strongroom_client import keyfiles
+from strongroom_client.api import Api, Json, problem, unhex
+
+LIFE: Final = 600
+"""Seconds until an intent expires."""
+
+_UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18, "eth": 18}
+
+ENDS: Final = frozenset({"confirmed", "refused", "failed", "expired", "unknown"})
+SETTLED: Final = ENDS | {"included"}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a person asks for. value in wei; to is 20 bytes; chain_id None: whichever one the policy allows."""
+
+    to: bytes
+    value: int
+    data: bytes = b""
+    chain_id: int | None = None
+
+
+@dataclass(frozen=True)
+class SignedIntent:
+    intent: Intent
+    signature: bytes
+
+
+def parse_value(text: str) -> int:
+    """`12`, `12 wei`, `3gwei`, `0.05 ether`, to wei, exactly. Raises Refusal `malformed_transaction`."""
+    digits = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz").strip()
+    unit = text.strip()[len(digits) :].strip() or "wei"
+    try:
+        amount = Decimal(digits).scaleb(_UNITS[unit])
+    except (InvalidOperation, KeyError):
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0 or amount != amount.to_integral_value() or amount >= 1 << 256:
+        raise Refusal("malformed_transaction", f"{text!r} is no amount such as 12, 3gwei or 0.05ether")
+    return int(amount)
+
+
+def prepare(api: Api, body: Body, asked: Transfer) -> Transaction:
+    """Rules 1 to 3. body: the verified certificate's. Raises Refusal; nothing was signed then."""
+    answer = api.prepare(body.wallet.hex(), to="0x" + asked.to.hex(), value=asked.value, data=asked.data)
+    # 1
+    payload = unhex(answer, "payload")
+    transaction = Transaction.decode(payload)
+    if transaction.encode() != payload:
+        raise Refusal("malformed_transaction", "the payload is not the one encoding of its transaction")
+    # 2
+    _compare(transaction, asked)
+    # 3
+    body.order.order.policy.judge_transfer(transaction.effects())
+    return transaction
+
+
+def _compare(transaction: Transaction, asked: Transfer) -> None:
+    pairs: list[tuple[str, object, object]] = [
+        ("recipient", evm.checksum(transaction.to), evm.checksum(asked.to)),
+        ("value", transaction.value, asked.value),
+        ("call data", transaction.data.hex(), asked.data.hex()),
+    ]
+    if asked.chain_id is not None:
+        pairs.append(("chain", transaction.chain_id, asked.chain_id))
+    for what, prepared, wanted in pairs:
+        if prepared != wanted:
+            raise Refusal("prepared_mismatch", f"the host prepared {what} {prepared}, you asked for {wanted}")
+
+
+def sign_intent(body: Body, kind: Kind, payload: bytes, requester: Ed25519PrivateKey, *, life: int = LIFE) -> SignedIntent:
+    """An intent over exactly this payload, signed by the requester."""
+    intent = Intent(
+        wallet=body.wallet,
+        kind=kind,
+        payload=payload,
+        request=secrets.token_bytes(16),
+        requester=keyfiles.public(requester),
+        expiry=int(time.time()) + life,
+        policy=body.order.order.policy.digest(),
+    )
+    return SignedIntent(intent, requester.sign(intent_signing_bytes(intent.intent_id)))
+
+
+def submit(api: Api, body: Body, signed: SignedIntent) -> Json:
+    """The request as the host has it, after rule 4. Raises the refusal of whoever refused it."""
+    answer = api.submit(signed.intent.encode(), signed.signature)
+    raise_failure(answer)
+    if answer.get("raw"):
+        check_raw(unhex(answer, "raw"), signed.intent.payload, body)
+    return answer
+
+
+def send(api: Api, body: Body, asked: Transfer, requester: Ed25519PrivateKey) -> tuple[Transaction, Json]:
+    transaction = prepare(api, body, asked)
+    signed = sign_intent(body, "evm-transaction", transaction.encode(), requester)
+    return transaction, submit(api, body, signed)
+
+
+def check_raw(raw: bytes, payload: bytes, body: Body) -> bytes:
+    """The signature (65 bytes) of a raw transaction. Raises Refusal `signed_mismatch`."""
+    transaction = Transaction.decode(payload)
+    items = rlp.decode(raw[1:]) if raw[:1] == evm.TYPE else []
+    if isinstance(items, bytes) or len(items) != 12:
+        raise Refusal("signed_mismatch", "what came back is no signed EIP-1559 transaction")
+    parity, r, s = (rlp.integer(item, bits=256, what="signature") for item in items[9:])
+    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((parity & 1,))
+    if transaction.signed(signature) != raw:
+        raise Refusal("signed_mismatch", "the raw transaction differs from the bytes that you approved")
+    if not schemes.verify(body.order.order.scheme, body.public_key, transaction.digest(), signature):
+        raise Refusal("signed_mismatch", "the signature does not verify under the wallet's key")
+    return signature
+
+
+def transaction_hash(raw: bytes) -> bytes:
+    return schemes.keccak256(raw)
+
+
+def raise_failure(request: Json) -> None:
+    """A request that ended badly carries its problem."""
+    error = request.get("problem") or request.get("error")
+    if isinstance(error, dict) and error.get("code"):
+        raise problem(error)
+
+
+def wait(
+    api: Api, request: str, *, until: frozenset[str] = SETTLED, timeout: float = 120.0, pause: float = 0.25,
+    progress: Callable[[str], None] = lambda state: None,
+) -> Json:
+    """Polls until the request reaches one of the states `until`, or ends. Raises Refusal `intent_expired` never; on a
+    timeout the latest state is returned as it is."""
+    deadline = time.monotonic() + timeout
+    last = ""
+    while True:
+        answer = api.request(request)
+        state = str(answer.get("state"))
+        if state != last:
+            progress(state)
+            last = state
+        if state in until or state in ENDS or time.monotonic() > deadline:
+            return answer
+        time.sleep(pause)
