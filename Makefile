@@ -1,0 +1,87 @@
+# `make help` lists what there is. Every target works on a clone that was never set up.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+PYTHON := $(shell command -v python3)
+# The environment's tools first; where rustup keeps cargo last, since not every shell is told of it.
+export PATH := $(CURDIR)/.venv/bin:$(PATH):$(HOME)/.cargo/bin
+export UV_LINK_MODE ?= copy
+
+R := requirements
+CHAINS := infra/chains/node_modules/.package-lock.json
+NATIVE := $(wildcard native/*.toml native/Cargo.lock native/*.pyi) $(shell find native/src -name '*.rs' 2>/dev/null)
+SYNC := uv pip sync -q --python .venv --build-constraints $R/dev.txt $R/dev.txt $R/workspace.txt
+
+.PHONY: help
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+# --- Setting up ---
+
+.PHONY: setup
+setup: .venv/native $(CHAINS)  ## what the machine lacks, .venv, the native module, the development chain
+	@$(SYNC)
+
+.PHONY: system
+system:
+	@PYTHON='$(PYTHON)' infra/setup
+
+.venv/bin/uv: $R/uv.txt | system
+	@echo "Making .venv (Python's venv, then uv, hash-checked)"
+	@'$(PYTHON)' -m venv .venv
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $R/uv.txt
+	@touch $@
+
+.venv/native: $R/dev.txt $R/workspace.txt $(NATIVE) | .venv/bin/uv
+	@echo "Installing the Python packages and compiling the native module (release, fat LTO)"
+	@$(SYNC)
+	@touch $@
+
+$(CHAINS): infra/chains/package.json infra/chains/package-lock.json | system
+	@echo "Fetching anvil, the development chain"
+	@cd infra/chains && npm ci --silent
+	@touch $@
+
+# --- Using ---
+
+.PHONY: demo
+demo: setup  ## a custody on this machine: create a wallet, approve, sign, verify
+	@python -m demo
+
+.PHONY: test
+test: setup  ## every test that needs no hardware
+	@python -m pytest
+
+.PHONY: bench
+bench: setup  ## ratios, measured side by side in one run
+	@python -m benchmarks
+
+.PHONY: lint
+lint: setup  ## formatting, types, layers, the native module's stub
+	@ruff check --quiet
+	@ruff format --check --quiet
+	@mypy
+	@lint-imports
+	@python -m mypy.stubtest strongroom_native --ignore-missing-stub
+
+# --- Keeping ---
+
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(UPGRADE)
+OURS := $(addprefix --no-emit-package strongroom,'' -native -enclave -hsm -host -client -simulator)
+
+.PHONY: lock
+lock: .venv/bin/uv  ## new lock files; the trusted base leads (make lock UPGRADE=--upgrade)
+	$(LOCK) $(OURS) enclave/pyproject.toml -o $R/enclave.txt
+	$(LOCK) $(OURS) -c $R/enclave.txt hsm/pyproject.toml -o $R/hsm.txt
+	$(LOCK) $(OURS) -c $R/enclave.txt -c $R/hsm.txt --group dev pyproject.toml */pyproject.toml -o $R/dev.txt
+	$(LOCK) $(OURS) -c $R/dev.txt host/pyproject.toml -o $R/host.txt
+	$(LOCK) $(OURS) -c $R/dev.txt client/pyproject.toml -o $R/client.txt
+	echo uv | $(LOCK) -c $R/dev.txt - -o $R/uv.txt
+
+.PHONY: clean
+clean:  ## everything that git does not keep, .venv too
+	git clean -fdXq
