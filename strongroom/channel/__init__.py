@@ -1,1 +1,1 @@
-"""The pairwise channel between signers: handshake, sealed messages, echoes. The host carries it and reads none of it."""
+"""The channel of a pair of signers: handshake, sealed messages, echoes. The host carries it and reads none of it."""

@@ -21,8 +21,10 @@ NITRO_MEASUREMENTS = frozenset({"pcr0", "pcr1", "pcr2", "pcr16"})
 
 @dataclass(frozen=True)
 class Labels:
-    """What a person must know of a signer to judge who commands its share. The officers' claims, but for the first three,
-    which follow from the root."""
+    """What a person must know of a signer to judge who commands its share.
+
+    The officers' claims, but for the first three, which follow from the root.
+    """
 
     sealed_by: str
     computes_in: str
