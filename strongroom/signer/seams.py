@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from strongroom_native import DataKey
+from strongroom_native import DataKey as DataKey
 
 from strongroom.evidence.statement import Root
 
