@@ -95,7 +95,7 @@ class Api:
                 return _read(self._client.send(request))
             except httpx.TransportError as error:
                 if attempt + 1 == ATTEMPTS:
-                    reason = f"{request.url.copy_with(query=None)}: {error or type(error).__name__}"
+                    reason = f"{request.url.copy_with(query=None)}: {str(error) or type(error).__name__}"
                     raise Refusal("host_unreachable", reason) from error
             time.sleep(PAUSE * 2**attempt)
         raise AssertionError("unreachable")

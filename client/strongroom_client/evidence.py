@@ -67,3 +67,12 @@ def parse_time(text: str) -> int:
 
 def show_time(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def judge_answer(document: bytes, root: TrustRoot, at: int, nonce: bytes) -> Judgement:
+    """Judges an answer to a question of ours: the nonce must be there too."""
+    judgement = judge(document, root, at)
+    if judgement.statement is not None and judgement.statement.nonce != nonce:
+        refusal = Refusal("evidence_nonce", "the document carries another nonce than the one asked with")
+        return Judgement(judgement.mode, at, None, refusal)
+    return judgement

@@ -95,7 +95,9 @@ def _compare(transaction: Transaction, asked: Transfer) -> None:
             raise Refusal("prepared_mismatch", f"the host prepared {what} {prepared}, you asked for {wanted}")
 
 
-def sign_intent(body: Body, kind: Kind, payload: bytes, requester: Ed25519PrivateKey, *, life: int = LIFE) -> SignedIntent:
+def sign_intent(
+    body: Body, kind: Kind, payload: bytes, requester: Ed25519PrivateKey, *, life: int = LIFE
+) -> SignedIntent:
     """An intent over exactly this payload, signed by the requester."""
     intent = Intent(
         wallet=body.wallet,
@@ -151,7 +153,12 @@ def raise_failure(request: Json) -> None:
 
 
 def wait(
-    api: Api, request: str, *, until: frozenset[str] = SETTLED, timeout: float = 120.0, pause: float = 0.25,
+    api: Api,
+    request: str,
+    *,
+    until: frozenset[str] = SETTLED,
+    timeout: float = 120.0,
+    pause: float = 0.25,
     progress: Callable[[str], None] = lambda state: None,
 ) -> Json:
     """Polls until the request reaches one of the states `until`, or ends. Raises Refusal `intent_expired` never; on a

@@ -90,9 +90,7 @@ def check_body(certificate: Certificate, wallet: str, *, officers: Officers, mod
     return verify_body(body, officers)
 
 
-def check_answers(
-    certificate: Certificate, body: Body, answers: Sequence[Json], *, nonce: bytes, at: int
-) -> Verified:
+def check_answers(certificate: Certificate, body: Body, answers: Sequence[Json], *, nonce: bytes, at: int) -> Verified:
     # 4
     order = body.order.order
     by_name = {answer.get("signer"): answer for answer in answers}
@@ -107,9 +105,7 @@ def check_answers(
     return Verified(body, tuple(statements), nonce, at)
 
 
-def check_evidence(
-    document: bytes, member: Member, mode: Mode, nonce: bytes, user_data: bytes, at: int
-) -> Statement:
+def check_evidence(document: bytes, member: Member, mode: Mode, nonce: bytes, user_data: bytes, at: int) -> Statement:
     """Rules 5 to 7 for one signer. A refusal names it."""
     try:
         # 5

@@ -1,0 +1,154 @@
+"""`strongroom evidence show|verify`."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strongroom.errors import Refusal
+from strongroom.signer.configuration import parse_mode
+from strongroom_client import evidence
+from strongroom_client.api import unhex
+from strongroom_client.cli.output import (
+    AsJson,
+    Config,
+    context,
+    facts,
+    out,
+    print_json,
+    print_refusal,
+    refusal_document,
+    refusals,
+    table,
+)
+from strongroom_client.evidence import Judgement, parse_time, show_time
+
+app = typer.Typer(help="Evidence: what a signer proves about itself.", no_args_is_help=True)
+
+Root = Annotated[
+    Path | None, typer.Option("--root", help="Root certificate (PEM or DER); with --mode simulated alone.")
+]
+
+
+@app.command()
+@refusals
+def verify(
+    file: Annotated[Path, typer.Argument(help="A Nitro attestation document, raw or base64; - is stdin.")],
+    at: Annotated[str | None, typer.Option(help="Judge at this time: ISO 8601 or Unix seconds. Default: now.")] = None,
+    mode: Annotated[str, typer.Option(help="production (AWS's root) or simulated (with --root).")] = "production",
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Exit status 0 only where the document is genuine, unexpired, and not of a debug enclave."""
+    if mode not in ("production", "simulated"):
+        raise typer.BadParameter("production or simulated", param_hint="--mode")
+    try:
+        moment = int(time.time()) if at is None else parse_time(at)
+    except ValueError:
+        raise typer.BadParameter("ISO 8601, such as 2024-02-26T07:02:01Z, or Unix seconds", param_hint="--at") from None
+    trusted = evidence.trust_root(parse_mode(mode), root)
+    judgement = evidence.judge(_read(file), trusted, moment)
+    if as_json:
+        print_json({"file": str(file), **document(judgement)})
+    else:
+        _print(judgement)
+    if judgement.refusal is not None:
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise Refusal("bad_file", f"{file} cannot be read: {error.strerror}") from error
+
+
+def document(judgement: Judgement) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "accepted": judgement.refusal is None,
+        "mode": judgement.mode,
+        "at": judgement.at,
+        "refused": None if judgement.refusal is None else refusal_document(judgement.refusal),
+    }
+    if (statement := judgement.statement) is not None:
+        answer |= {
+            "root": statement.root,
+            "subject": statement.subject,
+            "timestamp": statement.timestamp,
+            "expires": statement.expires,
+            "nonce": _optional(statement.nonce),
+            "user_data": _optional(statement.user_data),
+            "public_key": _optional(statement.public_key),
+            "measurements": {name: value.hex() for name, value in statement.measurements.items()},
+        }
+    return answer
+
+
+def _optional(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()
+
+
+def _print(judgement: Judgement) -> None:
+    if judgement.refusal is not None:
+        print_refusal(judgement.refusal, as_json=False)
+        out.print(f"mode     {judgement.mode}, judged at {show_time(judgement.at)}")
+        return
+    statement = judgement.statement
+    assert statement is not None  # noqa: S101  # one of the two is there
+    out.print(f"[bold green]accepted[/]  mode {judgement.mode}, judged at {show_time(judgement.at)}")
+    facts(
+        {
+            "enclave": statement.subject,
+            "made at": show_time(statement.timestamp),
+            "valid until": show_time(statement.expires),
+            "nonce": _optional(statement.nonce) or "none",
+            "user data": _optional(statement.user_data) or "none",
+            "public key": (_optional(statement.public_key) or "none")[:128],
+        }
+    )
+    rows = [(name, value.hex()) for name, value in statement.measurements.items() if any(value)]
+    table(None, ("register", "value"), rows)
+
+
+@app.command()
+@refusals
+def show(
+    signer: Annotated[str, typer.Argument(help="The signer's name.")],
+    save: Annotated[Path | None, typer.Option(help="Write the document here, for `evidence verify`.")] = None,
+    root: Root = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fresh evidence of one signer, asked with a nonce drawn here. Without --root a simulated one is not judged."""
+    loaded = context(config)
+    nonce = secrets.token_bytes(32)
+    with loaded.api() as api:
+        answer = api.evidence(signer, nonce)
+    raw, kind = unhex(answer, "document"), str(answer.get("root"))
+    if save is not None:
+        save.write_bytes(raw)
+    shown: dict[str, Any] = {
+        "signer": signer,
+        "mode": loaded.mode,
+        "root": kind,
+        "asked": nonce.hex(),
+        "document": raw.hex(),
+    }
+    judgement = None
+    if kind in ("nitro", "pkcs11") and (root is not None or (loaded.mode == "production" and kind == "nitro")):
+        trusted = evidence.trust_root(loaded.mode, root, "nitro" if kind == "nitro" else "pkcs11")
+        judgement = evidence.judge_answer(raw, trusted, int(time.time()), nonce)
+        shown["judgement"] = document(judgement)
+    if as_json:
+        print_json(shown)
+    elif judgement is not None:
+        _print(judgement)
+    else:
+        facts({**shown, "document": f"{len(raw)} bytes, not judged: name a root with --root"})
+    if judgement is not None and judgement.refusal is not None:
+        raise typer.Exit(1)

@@ -1,0 +1,26 @@
+"""Puts the groups together."""
+
+from __future__ import annotations
+
+import typer
+
+from strongroom_client.cli import evidence, init, message, signer, tx, up, wallet
+
+app = typer.Typer(
+    name="strongroom",
+    help="A wallet is one key that never exists: any t of n signers produce one ordinary signature.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.up)
+app.command("init")(init.init)
+app.add_typer(signer.app, name="signer")
+app.add_typer(wallet.app, name="wallet")
+app.add_typer(tx.app, name="tx")
+app.add_typer(message.app, name="message")
+app.add_typer(evidence.app, name="evidence")
+
+
+def main() -> None:
+    app()

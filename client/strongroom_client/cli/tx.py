@@ -1,0 +1,111 @@
+"""`strongroom tx send|show|wait`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from strongroom.chains import evm
+from strongroom.chains.evm import Transaction
+from strongroom.errors import Refusal
+from strongroom_client import keyfiles, transactions, wallets
+from strongroom_client.api import Json
+from strongroom_client.cli import passphrase
+from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
+from strongroom_client.context import Context
+from strongroom_client.transactions import Transfer
+
+app = typer.Typer(help="Transactions: send, show, wait.", no_args_is_help=True)
+
+Request = Annotated[str, typer.Argument(help="The request's id.")]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait for the block.")]
+Key = Annotated[Path | None, typer.Option("--requester", help="The requester's key. Default: the context's.")]
+
+
+@app.command()
+@refusals
+def send(
+    wallet: Annotated[str, typer.Option(help="The wallet's id.")],
+    to: Annotated[str, typer.Option(help="The recipient's address.")],
+    value: Annotated[str, typer.Option(help="Such as 0.05ether, 3gwei or 12 (wei).")] = "0",
+    data: Annotated[str, typer.Option(help="Call data in hexadecimal.")] = "",
+    chain: Annotated[int | None, typer.Option(help="Chain id. Default: the wallet's policy decides.")] = None,
+    requester: Key = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the transaction is in a block.")] = True,
+    timeout: Timeout = 120.0,
+    file: passphrase.File = None,
+    descriptor: passphrase.Descriptor = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the wallet, decode what the host prepared, sign the intent here, and check what comes back."""
+    loaded = context(config)
+    key = load_requester(loaded, requester, passphrase.source(file, descriptor))
+    asked = Transfer(evm.parse_address(to), transactions.parse_value(value), _hex(data), chain)
+    with loaded.api() as api:
+        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
+        transaction, answer = transactions.send(api, verified.body, asked, key)
+        if wait:
+            answer = transactions.wait(api, request_name(answer), timeout=timeout, progress=progress)
+            transactions.raise_failure(answer)
+    _print(answer, transaction, as_json)
+
+
+@app.command()
+@refusals
+def show(request: Request, config: Config = None, as_json: AsJson = False) -> None:
+    """A request, as the host has it."""
+    with context(config).api() as api:
+        _print(api.request(request), None, as_json)
+
+
+@app.command()
+@refusals
+def wait(request: Request, timeout: Timeout = 120.0, config: Config = None, as_json: AsJson = False) -> None:
+    """Wait until a request's transaction is in a block, or ends. Exit status 1 unless it is."""
+    with context(config).api() as api:
+        answer = transactions.wait(api, request, timeout=timeout, progress=progress)
+    transactions.raise_failure(answer)
+    _print(answer, None, as_json)
+    if answer.get("state") not in ("included", "confirmed", "signed"):
+        raise typer.Exit(1)
+
+
+def load_requester(loaded: Context, key: Path | None, ask: keyfiles.Passphrase) -> Ed25519PrivateKey:
+    path = key or loaded.requester
+    if path is None:
+        raise Refusal("bad_context", "no requester's key: name it with --requester or in the context file")
+    return keyfiles.load(path, ask)
+
+
+def request_name(answer: Json) -> str:
+    value = answer.get("request") or answer.get("id")
+    if not isinstance(value, str):
+        raise Refusal("malformed_message", "the host's answer names no request")
+    return value
+
+
+def _hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise Refusal("malformed_transaction", "call data is not hexadecimal") from None
+
+
+def _print(answer: Json, transaction: Transaction | None, as_json: bool) -> None:
+    if as_json:
+        print_json(dict(answer))
+        return
+    rows: dict[str, Any] = {"request": request_name(answer), "state": answer.get("state")}
+    if transaction is not None:
+        rows["sent"] = f"{transaction.value} wei to {evm.checksum(transaction.to)} on chain {transaction.chain_id}"
+        rows["fee"] = f"at most {transaction.gas_limit * transaction.max_fee} wei"
+    for name in ("hash", "block", "signers", "signature"):
+        if answer.get(name) is not None:
+            value = answer[name]
+            rows[name] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    facts({name: str(value) for name, value in rows.items()})
