@@ -1,0 +1,228 @@
+//! The seam that every protocol stands behind, and the bookkeeping that none of them does itself.
+//!
+//! A protocol is a chain of `Round`s. Each is given the messages of one round and consumed by them, so that secrets and
+//! nonces move on or are dropped, and no round can run twice. Before a round sees a message, `Ceremony` has checked
+//! that exactly the expected parties sent exactly the expected kinds, once each, within size, for this session.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Fault, Result};
+use crate::share::Share;
+use crate::transcript::{Context, HEADER};
+
+/// The largest message of any suite (a DKG's OT set-up) has about 150 KB.
+pub const MAX_MESSAGE: usize = 1 << 20;
+
+/// One step of a protocol: takes the messages of its round and gives the next step.
+pub trait Round: Send {
+    fn advance(self: Box<Self>, inbox: &Inbox) -> Result<Next>;
+}
+
+pub enum Next {
+    /// Send these. The others send messages of the same shape, and `then` takes them.
+    Send { outbox: Outbox, then: Box<dyn Round> },
+    Done(Outcome),
+}
+
+impl Next {
+    pub fn send(outbox: Outbox, then: impl Round + 'static) -> Result<Self> {
+        Ok(Self::Send { outbox, then: Box::new(then) })
+    }
+}
+
+pub enum Outcome {
+    Share(Arc<Share>),
+    Paired,
+    /// The body of a contribution to `combine`.
+    Contribution(Vec<u8>),
+}
+
+#[derive(Default)]
+pub struct Outbox {
+    pub broadcast: Option<Vec<u8>>,
+    /// To each other participant, or to nobody.
+    pub private: BTreeMap<u8, Vec<u8>>,
+}
+
+/// The bodies of one round's messages, by sender.
+#[derive(Default)]
+pub struct Inbox<'a> {
+    pub broadcast: BTreeMap<u8, &'a [u8]>,
+    pub private: BTreeMap<u8, &'a [u8]>,
+}
+
+/// A message as the channel delivered it: the sender is authenticated, nothing else is.
+pub struct Message<'a> {
+    pub sender: u8,
+    pub broadcast: bool,
+    pub payload: &'a [u8],
+}
+
+/// What `start` and `receive` return: (recipient, payload), recipient 0 for a broadcast.
+pub struct Step {
+    pub outgoing: Vec<(u8, Vec<u8>)>,
+    pub done: bool,
+}
+
+/// Which kinds of message a round has; the same for every sender.
+#[derive(Clone, Copy)]
+struct Shape {
+    broadcast: bool,
+    private: bool,
+}
+
+enum State {
+    Fresh(Box<dyn Round>),
+    Awaiting(Shape, Box<dyn Round>),
+    /// A call is computing; another one is misuse.
+    Busy,
+    Done(Outcome),
+    /// Failed, or its result is taken.
+    Over,
+}
+
+pub struct Ceremony {
+    pub kind: &'static str,
+    pub suite: &'static str,
+    context: Context,
+    me: u8,
+    peers: Vec<u8>,
+    round: AtomicU8,
+    state: Mutex<State>,
+}
+
+impl Ceremony {
+    /// `participants` include `me`.
+    pub fn new(
+        kind: &'static str,
+        suite: &'static str,
+        context: Context,
+        me: u8,
+        participants: impl IntoIterator<Item = u8>,
+        first: Box<dyn Round>,
+    ) -> Self {
+        let peers = participants.into_iter().filter(|party| *party != me).collect();
+        let state = Mutex::new(State::Fresh(first));
+        Self { kind, suite, context, me, peers, round: AtomicU8::new(0), state }
+    }
+
+    pub fn round(&self) -> u8 {
+        self.round.load(Ordering::Relaxed)
+    }
+
+    pub fn start(&self) -> Result<Step> {
+        match self.swap(State::Busy) {
+            State::Fresh(first) => self.run(first, &Inbox::default()),
+            other => self.refuse(other, "the ceremony has been started already"),
+        }
+    }
+
+    pub fn receive(&self, messages: &[Message]) -> Result<Step> {
+        match self.swap(State::Busy) {
+            State::Awaiting(shape, round) => match self.sort(shape, messages) {
+                Ok(inbox) => self.run(round, &inbox),
+                Err(fault) => self.end(fault),
+            },
+            other => self.refuse(other, "the ceremony awaits no messages"),
+        }
+    }
+
+    pub fn result(&self) -> Result<Outcome> {
+        match self.swap(State::Over) {
+            State::Done(Outcome::Contribution(body)) => {
+                Ok(Outcome::Contribution(self.context.contribution(self.me, &body)))
+            }
+            State::Done(outcome) => Ok(outcome),
+            other => self.refuse(other, "the ceremony has no result to take"),
+        }
+    }
+
+    fn run(&self, round: Box<dyn Round>, inbox: &Inbox) -> Result<Step> {
+        match round.advance(inbox) {
+            Ok(Next::Send { outbox, then }) => {
+                let shape = Shape { broadcast: outbox.broadcast.is_some(), private: !outbox.private.is_empty() };
+                let step = self.address(outbox);
+                self.swap(State::Awaiting(shape, then));
+                Ok(step)
+            }
+            Ok(Next::Done(outcome)) => {
+                self.swap(State::Done(outcome));
+                Ok(Step { outgoing: Vec::new(), done: true })
+            }
+            Err(fault) => self.end(fault),
+        }
+    }
+
+    fn address(&self, outbox: Outbox) -> Step {
+        let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
+        let envelopes = outbox.broadcast.into_iter().map(|body| (0, body)).chain(outbox.private);
+        let outgoing = envelopes
+            .map(|(recipient, body)| (recipient, [&self.context.header(round, self.me, recipient)[..], &body].concat()))
+            .collect();
+        Step { outgoing, done: false }
+    }
+
+    /// The exact set of messages, or a refusal that says which one is wrong.
+    fn sort<'a>(&self, shape: Shape, messages: &[Message<'a>]) -> Result<Inbox<'a>> {
+        let mut inbox = Inbox::default();
+        for message in messages {
+            let &Message { sender, broadcast, payload } = message;
+            if !self.peers.contains(&sender) {
+                return Err(Fault::UnexpectedSender { sender });
+            }
+            let (expected, kind) = if broadcast {
+                (shape.broadcast, &mut inbox.broadcast)
+            } else {
+                (shape.private, &mut inbox.private)
+            };
+            if !expected {
+                return Err(Fault::UnexpectedMessage { sender, broadcast });
+            }
+            if kind.insert(sender, self.open(message, payload)?).is_some() {
+                return Err(Fault::DuplicateMessage { sender, broadcast });
+            }
+        }
+        let complete = |wanted: bool, have: &BTreeMap<u8, &[u8]>, peer: &u8| !wanted || have.contains_key(peer);
+        let senders: Vec<u8> = (self.peers.iter().copied())
+            .filter(|peer| {
+                !complete(shape.broadcast, &inbox.broadcast, peer) || !complete(shape.private, &inbox.private, peer)
+            })
+            .collect();
+        if senders.is_empty() { Ok(inbox) } else { Err(Fault::MissingMessage { senders }) }
+    }
+
+    /// The body of a message whose header is the one that its sender gives to us, now.
+    fn open<'a>(&self, message: &Message, payload: &'a [u8]) -> Result<&'a [u8]> {
+        let sender = message.sender;
+        if payload.len() > MAX_MESSAGE {
+            return Err(Fault::OversizedMessage { sender, length: payload.len() });
+        }
+        let (header, body) = payload
+            .split_first_chunk::<HEADER>()
+            .ok_or(Fault::MalformedMessage { sender, what: "shorter than a header" })?;
+        let recipient = if message.broadcast { 0 } else { self.me };
+        if *header != self.context.header(self.round(), sender, recipient) {
+            return Err(Fault::ForeignMessage { sender });
+        }
+        Ok(body)
+    }
+
+    fn end<T>(&self, fault: Fault) -> Result<T> {
+        self.swap(State::Over);
+        Err(fault)
+    }
+
+    /// Puts a state back that a call was not meant for.
+    fn refuse<T>(&self, found: State, why: &'static str) -> Result<T> {
+        self.swap(found);
+        Fault::misuse(why)
+    }
+
+    /// The lock is held for the exchange alone, never while a protocol computes.
+    fn swap(&self, next: State) -> State {
+        std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), next)
+    }
+}
