@@ -20,6 +20,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _pki(commands.add_parser("pki", help="make the authorities, unless they are there; print their fingerprints"))
     _nsm(commands.add_parser("nsm", help="serve one enclave's /dev/nsm on a Unix socket"))
+    _kms(commands.add_parser("kms", help="serve KMS over TLS"))
+    _key(commands.add_parser("kms-key", help="add a key to KMS's keys file, for an enclave of these registers alone"))
     _measurements(commands.add_parser("measurements", help="print the registers an enclave would have at boot"))
     _identity(commands.add_parser("issue-identity", help="certify an HSM's identity key from its signed request"))
     return parser
@@ -43,6 +45,23 @@ def _nsm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clock-offset", type=Path, help="a file with seconds to add to the clock, read each time")
     parser.add_argument("--debug", action="store_true", help="PCR0-2 are zero, as with --debug-mode")
     parser.set_defaults(run=programs.run_nsm)
+
+
+def _kms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pki", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True, help="a directory for the master keys")
+    parser.add_argument("--keys", type=Path, required=True, help="the keys' owner's file: ARNs and policies")
+    parser.add_argument("--listen", default="127.0.0.1:0", help="address:port (default: %(default)s, any port)")
+    parser.add_argument("--clock-offset", type=Path, help="a file with seconds to add to the clock, read each time")
+    parser.add_argument("--faults", type=Path, help="a file that switches faults on, for tests; see faults.py")
+    parser.set_defaults(run=programs.run_kms)
+
+
+def _key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keys", type=Path, required=True)
+    parser.add_argument("--arn", required=True)
+    parser.add_argument("--pcr", action="append", required=True, metavar="INDEX=HEX")
+    parser.set_defaults(run=programs.add_key)
 
 
 def _measurements(parser: argparse.ArgumentParser) -> None:

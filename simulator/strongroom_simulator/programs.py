@@ -15,9 +15,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from strongroom.evidence.statement import TrustRoot
 from strongroom_simulator import measure, nsm, pki
 from strongroom_simulator.clock import OffsetClock
 from strongroom_simulator.device import Nsm
+from strongroom_simulator.faults import Faults
+from strongroom_simulator.keypolicy import for_measurements
+from strongroom_simulator.keystore import KeyStore
+from strongroom_simulator.kms import Kms
+from strongroom_simulator.kms_server import KmsServer
 
 _IDENTITY_LIFE: Final = 365 * 86_400
 _DEBUG_REGISTERS: Final = (0, 1, 2)
@@ -69,6 +75,29 @@ def run_nsm(arguments: argparse.Namespace) -> None:
             nsm.serve(listener, power_on)
         finally:
             arguments.socket.unlink(missing_ok=True)
+
+
+def run_kms(arguments: argparse.Namespace) -> None:
+    root = TrustRoot("nitro", "simulated", pki.load(arguments.pki, pki.NITRO_ROOT).fingerprint)
+    kms = Kms(KeyStore(arguments.state, arguments.keys), root, OffsetClock(arguments.clock_offset))
+    host, _, port = arguments.listen.rpartition(":")
+    with KmsServer((host, int(port)), arguments.pki, Faults(kms, arguments.faults).answer) as server:
+        end_on_sigterm()
+        announce(server.endpoint)
+        server.serve_forever()
+
+
+def add_key(arguments: argparse.Namespace) -> None:
+    """Writes the owner's file: adds the key, or replaces its policy."""
+    registers = {
+        int(index): bytes.fromhex(value) for index, _, value in (each.partition("=") for each in arguments.pcr)
+    }
+    owned = json.loads(arguments.keys.read_text()) if arguments.keys.exists() else {"keys": []}
+    others = [each for each in owned["keys"] if each["arn"] != arguments.arn]
+    entry = {"arn": arguments.arn, "policy": for_measurements(registers)}
+    fresh = arguments.keys.with_suffix(".new")
+    fresh.write_text(json.dumps({"keys": [*others, entry]}, indent=1))
+    fresh.replace(arguments.keys)
 
 
 def issue_identity(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,193 @@
+"""Seals under AWS KMS, which gives a data key to this measurement alone (the seam `strongroom.signer.seams.Sealer`).
+
+The host carries every byte between here and KMS, and the answer's envelope is encrypted to a public key that the host
+sees in the attestation document. So it could make an envelope of its own, around a key that it knows. What stops it:
+
+- TLS to KMS ends in this process: the host sees and changes nothing of the answers;
+- the key's ARN is pinned in the attested configuration, is in every request, and is compared with every answer: a host
+  that may name the key may know the key;
+- the encryption context is part of what KMS authenticates: a blob of another signer, wallet or epoch does not open.
+
+botocore is used without boto3's layer above it, which costs memory and adds nothing to two calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from botocore.httpsession import get_cert_path
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from strongroom.errors import Refusal
+from strongroom.signer.configuration import Sealing
+from strongroom.signer.seams import Context, DataKey
+from strongroom_enclave.cms import RecipientKey
+from strongroom_enclave.credentials import Credentials, Source
+from strongroom_enclave.nsm import Nsm
+
+CONNECT_TIMEOUT: Final = 3.0
+READ_TIMEOUT: Final = 5.0
+ATTEMPTS: Final = 3
+"""Seconds, seconds, and requests in all: a KMS that stays mute costs a signer some 20 seconds."""
+
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
+
+_MISMATCH: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+_TRANSIENT: Final = frozenset(
+    {
+        "ThrottlingException",
+        "Throttling",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+        "DependencyTimeoutException",
+        "KMSInternalException",
+        "KeyUnavailableException",
+        "ServiceUnavailable",
+        "InternalFailure",
+    }
+)
+
+
+class KmsSealer:
+    """Thread-safe. The client is made at the first call, and again when the credentials change.
+
+    sealing: of the attested configuration; kind `kms`.
+    authority: PEM of the one certificate that the endpoint's TLS must lead to, in mode `simulated` alone; the host
+        hands it over, the configuration pins it.
+    """
+
+    def __init__(
+        self,
+        sealing: Sealing,
+        nsm: Nsm,
+        *,
+        credentials: Source,
+        authority: bytes | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        region = _ARN.fullmatch(sealing.key)
+        if sealing.kind != "kms" or region is None:
+            raise Refusal("bad_configuration", "sealing.key is not the ARN of a KMS key")
+        self._sealing = sealing
+        self._region = region[1]
+        self._nsm = nsm
+        self._recipient = RecipientKey()
+        self._credentials = credentials
+        self._authority = _pinned_authority(sealing, authority)
+        self._config = Config(
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+            max_pool_connections=4,
+            # Nothing in the environment may choose where requests go.
+            ignore_configured_endpoint_urls=True,
+            proxies={},
+        )
+        self._lock = threading.Lock()
+        self._client: tuple[Credentials, Any] | None = None
+
+    def new_key(self, context: Context) -> tuple[DataKey, bytes]:
+        answer = self._call("generate_data_key", context, KeySpec="AES_256")
+        wrapped = answer.get("CiphertextBlob")
+        if not isinstance(wrapped, bytes) or not wrapped:
+            raise Refusal("sealer_refused", "KMS answered without a ciphertext of the data key")
+        return self._take(answer), wrapped
+
+    def open_key(self, wrapped: bytes, context: Context) -> DataKey:
+        return self._take(self._call("decrypt", context, CiphertextBlob=wrapped))
+
+    def _take(self, answer: Mapping[str, Any]) -> DataKey:
+        if answer.get("KeyId") != self._sealing.key:
+            raise Refusal("sealer_refused", "the answer comes from another key than the configuration pins")
+        envelope = answer.get("CiphertextForRecipient")
+        if answer.get("Plaintext") or not isinstance(envelope, bytes):
+            raise Refusal("sealer_refused", "KMS did not encrypt the data key to this enclave alone")
+        return DataKey.take(self._recipient.open(envelope))
+
+    def _call(self, operation: str, context: Context, **parameters: object) -> dict[str, Any]:
+        try:
+            client = self._connected()
+            # A fresh document each time: KMS takes none that is older than five minutes.
+            answer: dict[str, Any] = getattr(client, operation)(
+                KeyId=self._sealing.key,
+                EncryptionContext=dict(context),
+                Recipient={
+                    "KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
+                    "AttestationDocument": self._nsm.attest(public_key=self._recipient.public),
+                },
+                **parameters,
+            )
+        except ClientError as error:
+            raise _refusal(error) from error
+        except SSLError as error:
+            raise Refusal("sealer_refused", f"the endpoint is not KMS, by its certificate: {_short(error)}") from error
+        except BotoCoreError as error:
+            raise Refusal("sealer_unavailable", f"KMS is out of reach: {_short(error)}") from error
+        return answer
+
+    def _connected(self) -> Any:
+        credentials = self._credentials()
+        with self._lock:
+            if self._client is None or self._client[0] != credentials:
+                self._client = (credentials, self._connect(credentials))
+            return self._client[1]
+
+    def _connect(self, credentials: Credentials) -> Any:
+        session = botocore.session.Session()
+        for file in ("config_file", "credentials_file"):
+            session.set_config_variable(file, os.devnull)
+        return session.create_client(
+            "kms",
+            region_name=self._region,
+            endpoint_url=self._sealing.endpoint,
+            # The image's own list of authorities, not one that the environment names.
+            verify=get_cert_path(True) if self._authority is None else self._authority.name,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.session_token,
+            config=self._config,
+        )
+
+
+def _pinned_authority(sealing: Sealing, authority: bytes | None) -> Any:
+    """A private copy in a file, as botocore wants it: the host's own file could change after it was checked."""
+    if sealing.endpoint is None and sealing.authority is None:
+        return None
+    if sealing.endpoint is None or not sealing.endpoint.startswith("https://") or authority is None:
+        raise Refusal("bad_configuration", "a simulated KMS takes an https endpoint and its authority's certificate")
+    try:
+        [certificate] = x509.load_pem_x509_certificates(authority)
+    except ValueError as error:
+        raise Refusal("bad_configuration", "the authority of the simulated KMS is not one PEM certificate") from error
+    if hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest() != sealing.authority:
+        raise Refusal("bad_configuration", "the authority of the simulated KMS is not the one that is pinned")
+    file = tempfile.NamedTemporaryFile(prefix="strongroom-", suffix=".pem")  # noqa: SIM115, lives as long as the sealer
+    file.write(certificate.public_bytes(Encoding.PEM))
+    file.flush()
+    return file
+
+
+def _refusal(error: ClientError) -> Refusal:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _MISMATCH:
+        return Refusal("sealed_mismatch", f"KMS does not open this blob for this signer, wallet and epoch: {code}")
+    if code in _TRANSIENT or status >= 500:
+        return Refusal("sealer_unavailable", f"KMS cannot answer now: {code}")
+    return Refusal("sealer_refused", f"KMS refuses: {_short(error)}")
+
+
+def _short(error: Exception) -> str:
+    return str(error)[:200]
