@@ -1,0 +1,1 @@
+"""Carries sealed messages between signers that do not trust it: rounds, channels, tickets, wallets, signatures."""

@@ -1,0 +1,193 @@
+"""One ceremony among signers that may have been restarted: what can be mended is mended, and the ceremony run again.
+
+A restarted signer lacks its wallet (its sealed record is loaded), its channels (the handshake is run), its pairings (the
+pairing is run) and knows no ticket of before (new ones are fetched). No mending makes a signer sign what it would not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from strongroom.errors import Refusal
+from strongroom.wire import cbor
+from strongroom.wire.frame import encode_request
+from strongroom_host.relay.handshake import Handshakes, Pair
+from strongroom_host.relay.once import Once
+from strongroom_host.relay.rounds import CeremonyFailed, Kind, Last, Plan, Route, ceremony_id, drive
+from strongroom_host.relay.tickets import Tickets
+from strongroom_host.signers import Refused, Signers
+
+MOST_MENDINGS: Final = 8
+LOAD_TIMEOUT: Final = 10.0
+PAIR_TIMEOUT: Final = 20.0
+BUSY_PAUSE: Final = 0.05
+EPOCH: Final = 1
+"""The only epoch of this version: shares are not refreshed yet."""
+
+MENDABLE: Final = frozenset(
+    {"stale_ticket", "channel_missing", "channel_expired", "not_paired", "unknown_wallet", "unknown_order"}
+    | {"ceremony_limit"}
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Who holds a wallet: what mending needs. wallet: None before it was dealt. records: sealed, by signer.
+
+    names: the roster. body: the certificate's body, None before it was certified.
+    """
+
+    order: bytes
+    signed_order: bytes
+    names: tuple[str, ...]
+    wallet: bytes | None = None
+    body: bytes | None = None
+    records: Callable[[str], bytes | None] = lambda _name: None
+
+    def ordered(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in self.names if name in names)
+
+    def pairs(self, name: str, peers: Sequence[str]) -> list[Pair]:
+        """Each with its members in roster order, for whom the first one opens the channel."""
+        couples = [self.ordered((name, peer)) for peer in peers if peer != name]
+        return [(couple[0], couple[1]) for couple in couples if len(couple) == 2]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A ceremony to run. body: what its start request holds beside tickets and attempt, by participant in roster order.
+
+    subject: docs/specification.md section 9. timeout: seconds of a trip; deadline: time.monotonic().
+    """
+
+    kind: Kind
+    operation: str
+    group: Group
+    bodies: Mapping[str, dict[str, cbor.Value]]
+    subject: bytes
+    timeout: float
+    deadline: float
+    trips: int | None = None
+    attempt: int = 1
+    during: Mapping[int, Callable[[], None]] = field(default_factory=dict)
+    route: Route | None = None
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        return tuple(self.bodies)
+
+
+class Relay:
+    """Thread safe; one for each process."""
+
+    def __init__(self, signers: Signers) -> None:
+        self.signers = signers
+        self.tickets = Tickets(signers)
+        self.handshakes = Handshakes(signers)
+        self._once = Once()
+
+    def run(self, job: Job) -> tuple[bytes, dict[str, Last]]:
+        """The ceremony's id and every participant's last step. Raises CeremonyFailed for what cannot be mended."""
+        last_left = False
+        for mending in range(MOST_MENDINGS + 1):
+            began = time.monotonic()
+            try:
+                return self._once_through(job, job.attempt + mending)
+            except CeremonyFailed as failed:
+                last_left |= failed.last_left
+                hopeless = mending == MOST_MENDINGS or began >= job.deadline
+                if hopeless or not self._mend(job, failed.refusals, began, last_left):
+                    raise CeremonyFailed(failed.refusals, last_left=last_left) from None
+        raise AssertionError("the loop returns or raises")
+
+    def _once_through(self, job: Job, attempt: int) -> tuple[bytes, dict[str, Last]]:
+        participants = job.participants
+        try:
+            self.handshakes.renew_due(job.group.order, participants)
+            tickets = self.tickets.take(participants)
+        except Refused as refusal:
+            raise CeremonyFailed({refusal.by: refusal}) from None
+        ceremony = ceremony_id(job.kind, job.group.order, EPOCH, participants, tickets, job.subject, attempt)
+        plan = Plan(
+            job.kind,
+            self._start(job, tickets, attempt),
+            ceremony,
+            job.timeout,
+            job.deadline,
+            job.trips,
+            job.during,
+            job.route,
+        )
+        return ceremony, drive(self.signers, plan)
+
+    @staticmethod
+    def _start(job: Job, tickets: list[bytes], attempt: int) -> dict[str, bytes]:
+        """Encoded once where all participants are sent the same."""
+        encoded: dict[int, bytes] = {}
+        start: dict[str, bytes] = {}
+        for name, body in job.bodies.items():
+            if id(body) not in encoded:
+                filled: dict[str, cbor.Value] = {**body, "tickets": list(tickets), "attempt": attempt}
+                encoded[id(body)] = encode_request(job.operation, filled)
+            start[name] = encoded[id(body)]
+        return start
+
+    def _mend(self, job: Job, refusals: Mapping[str, Refusal], began: float, last_left: bool) -> bool:
+        """True when everything that stood in the way was mended. Raises CeremonyFailed when a mending failed."""
+        for name, refusal in refusals.items():
+            if refusal.code in ("stale_ticket", "signer_unreachable", "unknown_wallet", "unknown_order"):
+                self.tickets.drop(name)
+        if any(refusal.code not in MENDABLE for refusal in refusals.values()):
+            return False
+        try:
+            for name, refusal in refusals.items():
+                self._mend_one(job, name, refusal, began)
+        except Refused as refusal:
+            raise CeremonyFailed({refusal.by: refusal}, last_left=last_left) from None
+        except CeremonyFailed as failed:
+            raise CeremonyFailed(failed.refusals, last_left=last_left) from None
+        return True
+
+    def _mend_one(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
+        peers = [peer for peer in refusal.culprits if peer in job.group.names and peer != name]
+        pairs = job.group.pairs(name, peers or job.participants)
+        if refusal.code in ("channel_missing", "channel_expired"):
+            self.handshakes.open(job.group.order, pairs, began)
+        elif refusal.code in ("unknown_wallet", "unknown_order"):
+            self._once.do(("load", job.group.order, name), began, lambda: self.load(job.group, name))
+            self.handshakes.open(job.group.order, pairs, began)
+        elif refusal.code == "not_paired":
+            for pair in pairs:
+                self._once.do(("pair", job.group.order, pair), began, lambda pair=pair: self.pair(job.group, pair))
+        elif refusal.code == "ceremony_limit":
+            time.sleep(BUSY_PAUSE)
+
+    def load(self, group: Group, name: str) -> None:
+        """Gives a restarted signer back what it had sealed; before there was a wallet, its order."""
+        record = group.records(name)
+        if record is None:
+            self.ask(name, "order.accept", {"order": group.signed_order})
+            return
+        try:
+            self.ask(name, "wallet.load", {"record": record, "body": group.body})
+        except Refused as refusal:
+            if refusal.code not in ("wallet_exists", "wrong_phase"):
+                raise
+
+    def ask(self, name: str, operation: str, body: dict[str, cbor.Value]) -> None:
+        (answer,) = self.signers.ask([(name, operation, body)], LOAD_TIMEOUT)
+        if isinstance(answer, Refusal):
+            raise answer
+
+    def pair(self, group: Group, pair: Pair) -> None:
+        """Sets up a pair's state afresh, 0.4 s of CPU for DKLs23. Raises CeremonyFailed."""
+        first, second = pair
+        bodies: dict[str, dict[str, cbor.Value]] = {
+            first: {"wallet": group.wallet, "peer": second},
+            second: {"wallet": group.wallet, "peer": first},
+        }
+        deadline = time.monotonic() + PAIR_TIMEOUT
+        self.run(Job("pair", "pair.start", group, bodies, bytes(32), PAIR_TIMEOUT, deadline))

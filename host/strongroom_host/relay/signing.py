@@ -1,0 +1,176 @@
+"""One signature: a set of signers is chosen, and whoever is silent or at fault replaced within the same request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom import schemes, signatures
+from strongroom.channel.envelope import contribution_signing_bytes
+from strongroom.errors import Refusal
+from strongroom.wire import cbor
+from strongroom_host.relay.relay import Group, Job, Relay
+from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
+from strongroom_host.relay.sets import Candidates
+
+REQUEST_TIMEOUT: Final = 30.0
+ROUND_TIMEOUT: Final = 5.0
+LATE: Final = 10.0
+"""Seconds for which a signer that was out of reach is asked last."""
+
+_TRIPS: Final = {"dkls23-secp256k1": 3}
+_TRIPS_OTHERS: Final = 2
+
+
+def trips(scheme: str) -> int:
+    """Requests to each signer of a set until its contribution; FROST and MuSig2 need two."""
+    return _TRIPS.get(scheme, _TRIPS_OTHERS)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be signed by whom. message: what `strongroom.intent.judge` gave. preferred: the set to try first."""
+
+    group: Group
+    scheme: str
+    threshold: int
+    package: bytes
+    intent: bytes
+    intent_id: bytes
+    intent_signature: bytes
+    message: bytes
+    preferred: tuple[str, ...] | None = None
+    route: Route | None = None
+
+
+@dataclass(frozen=True)
+class Signed:
+    signature: bytes
+    signers: tuple[str, ...]
+    attempt: int
+
+
+class Reservation:
+    """What must be durable before the last trip. `attempt` runs while the signers compute the first trip, `last` while
+    they compute the last but one (the first, where there are two). Either may raise to stop the ceremony."""
+
+    def attempt(self, number: int, signers: tuple[str, ...]) -> None:
+        raise NotImplementedError
+
+    def last(self) -> None:
+        raise NotImplementedError
+
+
+class SigningFailed(Exception):
+    """refusals: by signer, of all attempts. last_left: a last request left, so that a signature may exist."""
+
+    def __init__(self, cause: Refusal, refusals: Mapping[str, Refusal], *, last_left: bool) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.refusals = dict(refusals)
+        self.last_left = last_left
+
+
+def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float = REQUEST_TIMEOUT) -> Signed:
+    """Raises SigningFailed; whatever `reservation` raises passes through."""
+    deadline = time.monotonic() + timeout
+    candidates = Candidates(
+        task.group.names, task.threshold, task.preferred, lambda name: relay.signers.troubled(name, LATE)
+    )
+    refusals: dict[str, Refusal] = {}
+    last_left = False
+    attempt = 1
+    while (chosen := candidates.next()) is not None and time.monotonic() < deadline:
+        job = _job(task, chosen, attempt, deadline, reservation)
+        try:
+            ceremony, lasts = relay.run(job)
+        except CeremonyFailed as failed:
+            last_left |= failed.last_left
+            refusals.update(failed.refusals)
+            candidates.learn(chosen, failed.refusals)
+        else:
+            last_left = True
+            try:
+                return Signed(_combine(task, ceremony, chosen, lasts), chosen, attempt)
+            except Refusal as refusal:
+                blamed = _blamed(task, relay, ceremony, refusal, lasts)
+                for name in blamed:
+                    candidates.exclude(name)
+                    refusals[name] = Refusal(refusal.code, refusal.reason, culprits=blamed, verdict=refusal.verdict)
+                if not blamed:
+                    candidates.learn(chosen, {})
+                    refusals[chosen[0]] = refusal
+        attempt += 1
+    raise SigningFailed(_cause(refusals, task), refusals, last_left=last_left)
+
+
+def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, reservation: Reservation) -> Job:
+    body: dict[str, cbor.Value] = {
+        "wallet": task.group.wallet,
+        "intent": task.intent,
+        "signature": task.intent_signature,
+        "set": list(chosen),
+    }
+    count = trips(task.scheme)
+    return Job(
+        "sign",
+        "sign.start",
+        task.group,
+        dict.fromkeys(chosen, body),
+        task.intent_id,
+        ROUND_TIMEOUT,
+        deadline,
+        trips=count,
+        attempt=attempt,
+        during=_during(reservation, attempt, chosen, count),
+        route=task.route,
+    )
+
+
+def _during(
+    reservation: Reservation, attempt: int, chosen: tuple[str, ...], count: int
+) -> Mapping[int, Callable[[], None]]:
+    def both() -> None:
+        reservation.attempt(attempt, chosen)
+        reservation.last()
+
+    if count == 2:
+        return {1: both}
+    return {1: lambda: reservation.attempt(attempt, chosen), count - 1: reservation.last}
+
+
+def _combine(task: Task, ceremony: bytes, chosen: tuple[str, ...], lasts: Mapping[str, Last]) -> bytes:
+    """Raises Refusal where the contributions make no valid signature."""
+    numbers = {name: task.group.names.index(name) + 1 for name in chosen}
+    contributions = [(numbers[name], lasts[name].result) for name in chosen]
+    return schemes.combine(task.scheme, task.package, ceremony, task.message, contributions)
+
+
+def _blamed(task: Task, relay: Relay, ceremony: bytes, refusal: Refusal, lasts: Mapping[str, Last]) -> tuple[str, ...]:
+    """Signers that provably sent a wrong contribution: the protocol names them, and they signed it with their boot key."""
+    named = [task.group.names[int(number) - 1] for number in refusal.culprits if number.isdecimal()]
+    proven = []
+    for name in named:
+        last = lasts.get(name)
+        if last is None or last.signature is None:
+            continue
+        key = relay.signers.call(name, "status", {}).blob("public_key", size=32)
+        if signatures.verify(key, last.signature, contribution_signing_bytes(ceremony, name, last.result)):
+            proven.append(name)
+    return tuple(proven)
+
+
+def _cause(refusals: Mapping[str, Refusal], task: Task) -> Refusal:
+    """The refusal that tells most: a signer's judgement, then a fault, then who is missing."""
+    for wanted in ({"refused", "malformed", "conflict"}, {"fault"}, {"internal"}):
+        for name, refusal in refusals.items():
+            if refusal.kind in wanted:
+                culprits = refusal.culprits or ((name,) if refusal.kind == "internal" else ())
+                return Refusal(
+                    refusal.code, refusal.reason, culprits=culprits, verdict=refusal.verdict, proof=refusal.proof
+                )
+    missing = tuple(refusals)
+    reason = f"{task.threshold} of {len(task.group.names)} signers are needed; out of reach: {', '.join(missing)}"
+    return Refusal("quorum_unavailable", reason, culprits=missing)

@@ -1,0 +1,1 @@
+"""What the host keeps: wallets with sealed records, requests with their history. Nothing is secret, nothing trusted."""

@@ -1,0 +1,62 @@
+"""The states of a request, and every step that is allowed between them. Nothing else moves a request.
+
+`unknown` begins before a request of the ceremony's last trip is sent to anybody: from there on a signature may exist,
+and only identical bytes may be tried again. A request is `failed` only when none can exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+from strongroom.errors import Refusal
+
+State = Literal[
+    "received",
+    "judged",
+    "signing",
+    "unknown",
+    "signed",
+    "broadcast",
+    "included",
+    "confirmed",
+    "refused",
+    "failed",
+    "expired",
+]
+
+STATES: Final[tuple[State, ...]] = get_args(State)
+
+ALLOWED: Final[Mapping[State, frozenset[State]]] = {
+    "received": frozenset({"judged", "refused", "expired", "failed"}),
+    "judged": frozenset({"signing", "unknown", "refused", "failed", "expired"}),
+    "signing": frozenset({"unknown", "refused", "failed", "expired"}),
+    "unknown": frozenset({"signed"}),
+    "signed": frozenset({"broadcast"}),
+    "broadcast": frozenset({"included"}),
+    "included": frozenset({"confirmed", "broadcast"}),  # back: the block was reorganised away
+    "confirmed": frozenset(),
+    "refused": frozenset({"judged"}),  # the same bytes again, once the reason is gone
+    "failed": frozenset({"judged"}),
+    "expired": frozenset(),
+}
+
+ABANDONED: Final[Mapping[State, State]] = {"received": "failed", "judged": "failed", "signing": "failed"}
+"""What becomes of a request whose worker died. `unknown` stays what it is; later states go on from where they are."""
+
+MAY_BE_SIGNED: Final = frozenset({"unknown", "signed", "broadcast", "included"})
+"""States in which a transaction may still take its nonce."""
+
+
+def require(before: State, after: State) -> None:
+    """Raises Refusal `request_conflict` for a step that the table lacks."""
+    if after not in ALLOWED[before]:
+        raise Refusal("request_conflict", f"a request that is {before} cannot become {after}")
+
+
+def state(text: str) -> State:
+    """A stored state. Raises ValueError for what none of our programs wrote."""
+    for known in STATES:
+        if known == text:
+            return known
+    raise ValueError(f"no such state: {text[:20]!r}")
