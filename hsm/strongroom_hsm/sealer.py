@@ -1,0 +1,117 @@
+"""The sealer seam beside an HSM: data keys wrapped by a non-extractable AES-256 key in the token.
+
+wrapped = {"v": 1, "key": CKA_ID of the wrapping key, "iv"[12], "sealed"[48]}, AES-256-GCM with a tag of 16 bytes and
+AAD = CBOR ["strongroom/pkcs11-wrap/v1", key, context]. The context names signer, wallet, epoch and kind of record, so a
+blob of another one does not open.
+
+The vector is 12 random bytes (NIST SP 800-38D 8.2.2: at most 2^32 under one key; a signer makes one per wallet and
+epoch), unless the token makes its own: CloudHSM wants a buffer of zeros and writes the vector into it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom.errors import Refusal
+from strongroom.signer.seams import Context, DataKey
+from strongroom.wire import cbor
+from strongroom.wire.fields import Fields
+from strongroom_hsm.cryptoki import TAG_BYTES, handle, wipe
+from strongroom_hsm.keys import Keys
+from strongroom_hsm.token import Live, Token, TokenFault
+
+DOMAIN: Final = "strongroom/pkcs11-wrap/v1"
+KEY_BYTES: Final = 32
+IV_BYTES: Final = 12
+MAX_KEY_ID: Final = 64
+
+
+class Pkcs11Sealer:
+    """token_makes_iv: the token makes the vector (CloudHSM); what it wrote is demanded, and taken."""
+
+    def __init__(self, token: Token[Keys], *, token_makes_iv: bool = False) -> None:
+        self._token = token
+        self._token_makes_iv = token_makes_iv
+
+    def new_key(self, context: Context) -> tuple[DataKey, bytes]:
+        """A fresh data key, and it wrapped. Raises Refusal `sealer_refused`, `token_unavailable`, `pin_incorrect`."""
+        key = DataKey.generate()
+        try:
+            wrapped = self._token.run(lambda live: self._wrap(live, key, context))
+        except TokenFault as fault:
+            raise Refusal("sealer_refused", f"the token did not wrap a key: {fault}") from fault
+        return key, wrapped.encode()
+
+    def open_key(self, wrapped: bytes, context: Context) -> DataKey:
+        """Raises Refusal `sealed_mismatch`, `token_unavailable`, `pin_incorrect`."""
+        parsed = Wrapped.decode(wrapped)
+        try:
+            return self._token.run(lambda live: _unwrap(live, parsed, context))
+        except TokenFault as fault:
+            # A wrong tag: CKR_GENERAL_ERROR in SoftHSM, elsewhere CKR_ENCRYPTED_DATA_INVALID, CKR_AEAD_DECRYPT_FAILED.
+            raise Refusal(
+                "sealed_mismatch", f"the token does not open this wrapped key ({fault}): another signer's, or changed"
+            ) from fault
+
+    def _wrap(self, live: Live[Keys], key: DataKey, context: Context) -> Wrapped:
+        iv = bytes(IV_BYTES) if self._token_makes_iv else os.urandom(IV_BYTES)
+        raw = key.expose()
+        try:
+            used, sealed = live.cryptoki.encrypt(
+                handle(live.session), handle(live.keys.kek), raw, _aad(live.keys.kek_id, context), iv
+            )
+        finally:
+            wipe(raw)
+        if used == bytes(IV_BYTES):
+            # Ciphertext under a vector of zeros is thrown away: a second one would give both away.
+            raise Refusal("bad_configuration", "the token made no vector of its own, though it was said to")
+        return Wrapped(live.keys.kek_id, used, sealed)
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """key: CKA_ID of the wrapping key."""
+
+    key: bytes
+    iv: bytes
+    sealed: bytes
+
+    def encode(self) -> bytes:
+        return cbor.encode({"v": 1, "key": self.key, "iv": self.iv, "sealed": self.sealed})
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Wrapped:
+        """Raises Refusal `sealed_mismatch`."""
+        try:
+            fields = Fields.decode(raw, "wrapped key")
+            fields.version()
+            wrapped = cls(
+                fields.blob("key", most=MAX_KEY_ID),
+                fields.blob("iv", size=IV_BYTES),
+                fields.blob("sealed", size=KEY_BYTES + TAG_BYTES),
+            )
+            fields.end()
+        except Refusal as refusal:
+            raise Refusal("sealed_mismatch", f"not a key that a token wrapped: {refusal.reason}") from refusal
+        return wrapped
+
+
+def _unwrap(live: Live[Keys], wrapped: Wrapped, context: Context) -> DataKey:
+    if wrapped.key != live.keys.kek_id:
+        raise Refusal(
+            "sealed_mismatch",
+            f"wrapped under key {wrapped.key.hex()[:16]}, this token's is {live.keys.kek_id.hex()[:16]}",
+        )
+    raw = live.cryptoki.decrypt(
+        handle(live.session), handle(live.keys.kek), wrapped.sealed, _aad(wrapped.key, context), wrapped.iv
+    )
+    try:
+        return DataKey.take(raw)
+    finally:
+        wipe(raw)
+
+
+def _aad(key: bytes, context: Context) -> bytes:
+    return cbor.encode([DOMAIN, key, dict(context)])
