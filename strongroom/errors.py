@@ -35,7 +35,9 @@ CODES: Final[dict[str, Code]] = {
     "unknown_request": Code("malformed", "Use a request that docs/specification.md names, in this version."),
     # Configuration and phases
     "bad_configuration": Code("malformed", "Correct the configuration file and start the program again."),
-    "wrong_phase": Code("conflict", "Look at the signer's phase in `strongroom signer list`, then do the steps in order."),
+    "wrong_phase": Code(
+        "conflict", "Look at the signer's phase in `strongroom signer list`, then do the steps in order."
+    ),
     "mode_mismatch": Code("refused", "Use signers, roots and tools of one mode; simulated and production never mix."),
     # Orders, rosters, certificates
     "bad_order": Code("refused", "Have the officers sign a corrected order."),
@@ -45,18 +47,30 @@ CODES: Final[dict[str, Code]] = {
     "unknown_wallet": Code("missing", "Create the wallet, or load its sealed state into this signer."),
     "wallet_exists": Code("conflict", "Use the wallet that this order already made."),
     "wallet_stopped": Code("conflict", "Too many ceremonies in a row failed without a culprit; officers must look."),
-    "bad_certificate": Code("refused", "Do not use this wallet or its address: the certificate is not what signers agreed."),
+    "bad_certificate": Code(
+        "refused", "Do not use this wallet or its address: the certificate is not what signers agreed."
+    ),
     "administrators": Code("refused", "Spread signers over more machines, accounts, operators and keys."),
     "suite_not_accepted": Code("refused", "Name the unaudited suite in the order, or choose another."),
     # Evidence
     "evidence_malformed": Code("refused", "Ask the signer for its evidence again; keep these bytes for a report."),
-    "evidence_signature": Code("refused", "Treat the sender as an impostor: the document is not signed by its certificate."),
+    "evidence_signature": Code(
+        "refused", "Treat the sender as an impostor: the document is not signed by its certificate."
+    ),
     "evidence_chain": Code("refused", "The certificates do not lead to the pinned root; check the root and the mode."),
-    "evidence_root": Code("refused", "Another root than the pinned one: check the mode, then who gave you this document."),
-    "evidence_expired": Code("refused", "Ask for fresh evidence, or give the time at which it should be judged with --at."),
+    "evidence_root": Code(
+        "refused", "Another root than the pinned one: check the mode, then who gave you this document."
+    ),
+    "evidence_expired": Code(
+        "refused", "Ask for fresh evidence, or give the time at which it should be judged with --at."
+    ),
     "evidence_nonce": Code("refused", "The document answers another question: ask again with a new nonce."),
-    "evidence_binding": Code("refused", "The document is about something else; the host may have swapped it. Ask again."),
-    "evidence_measurement": Code("refused", "The program differs from the roster's reference values: compare the release."),
+    "evidence_binding": Code(
+        "refused", "The document is about something else; the host may have swapped it. Ask again."
+    ),
+    "evidence_measurement": Code(
+        "refused", "The program differs from the roster's reference values: compare the release."
+    ),
     "evidence_debug": Code("refused", "A debug enclave keeps no secret from its host: start it without --debug-mode."),
     # Sealing
     "sealed_mismatch": Code("refused", "Load the blob that this signer sealed for this wallet and epoch."),
@@ -76,7 +90,9 @@ CODES: Final[dict[str, Code]] = {
     "ceremony_expired": Code("busy", "Start a new ceremony; the deadline of this one has passed."),
     "ceremony_limit": Code("busy", "Wait for ceremonies in flight to end."),
     "clock_skew": Code("fault", "Correct the clocks of the signers' machines."),
-    "split_view": Code("fault", "Signers were shown different broadcasts. Start again; if it repeats, change the host."),
+    "split_view": Code(
+        "fault", "Signers were shown different broadcasts. Start again; if it repeats, change the host."
+    ),
     "equivocation": Code("fault", "A signer signed two different messages for one round: the proof is in the answer."),
     "not_paired": Code("busy", "Run the pairing of the signers named, then try again."),
     "pair_banned": Code("refused", "Officers decide about the accused signer; use another set meanwhile."),
@@ -113,14 +129,20 @@ CODES: Final[dict[str, Code]] = {
     "outcome_unknown": Code("conflict", "The last round was sent: retry this same request, never a different one."),
     "internal": Code("internal", "Report this, with the log."),
     # Client
-    "host_unreachable": Code("unavailable", "Start the host (`strongroom up`), or correct its URL in the context file."),
+    "host_unreachable": Code(
+        "unavailable", "Start the host (`strongroom up`), or correct its URL in the context file."
+    ),
     "bad_context": Code("malformed", "Correct the context file, or name another one with --config."),
     "bad_file": Code("malformed", "Correct the file named, then try again."),
     "file_exists": Code("conflict", "Choose another folder: key files are never overwritten."),
     "passphrase": Code("refused", "Give the passphrase by --passphrase-file, --passphrase-fd or at the prompt."),
     "prepared_mismatch": Code("refused", "Nothing was signed: the host prepared something else than you asked for."),
-    "signed_mismatch": Code("refused", "Keep the request for a report: the host returned other bytes than you approved."),
-    "cluster_failed": Code("unavailable", "Read the log named; free the memory, the port or the file, then start again."),
+    "signed_mismatch": Code(
+        "refused", "Keep the request for a report: the host returned other bytes than you approved."
+    ),
+    "cluster_failed": Code(
+        "unavailable", "Read the log named; free the memory, the port or the file, then start again."
+    ),
 }
 
 

@@ -26,11 +26,13 @@ ALLOWED = {
     "hmac",
     "itertools",
     "json",
+    "logging",
     "math",
     "operator",
     "re",
     "string",
     "struct",
+    "threading",
     "types",
     "typing",
     "unicodedata",
@@ -39,9 +41,14 @@ ALLOWED = {
     "strongroom_native",
 }
 
+# The listener's loop is handed a socket that listens; it opens none.
+EXCEPTIONS = {"socket": {"strongroom.signer.serve"}}
+
 
 def test_the_trusted_library_imports_only_what_cannot_reach_outside() -> None:
     graph = grimp.build_graph("strongroom", include_external_packages=True, cache_dir=None)
     outside = {module for module in graph.modules if module.split(".")[0] != "strongroom"}
     guilty = {module: sorted(graph.find_modules_that_directly_import(module)) for module in outside - ALLOWED}
-    assert guilty == {}
+    assert {module: set(importers) - EXCEPTIONS.get(module, set()) for module, importers in guilty.items()} == {
+        module: set() for module in EXCEPTIONS
+    }

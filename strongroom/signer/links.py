@@ -1,0 +1,49 @@
+"""A wallet's channels: the newest one that the peer knows sends, older ones still receive until they expire."""
+
+from __future__ import annotations
+
+import threading
+
+from strongroom.channel.handshake import Answered, Opened, Proven
+from strongroom.channel.session import ID, Channel
+from strongroom.errors import Refusal
+
+MAX_KEPT = 4
+"""Channels kept for each peer: renewals must not lose what is under way."""
+
+
+class Links:
+    def __init__(self) -> None:
+        self.opened: dict[str, Opened] = {}
+        self.answered: dict[str, Answered] = {}
+        self.proven: dict[str, Proven] = {}
+        self._channels: dict[str, list[Channel]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, channel: Channel, now: int) -> None:
+        with self._lock:
+            kept = [old for old in self._channels.get(channel.peer, []) if old.expires > now]
+            self._channels[channel.peer] = [channel, *kept][:MAX_KEPT]
+
+    def sending(self, peer: str, now: int) -> Channel:
+        """Raises Refusal `channel_missing` or `channel_expired`, naming the peer."""
+        channels = self._channels.get(peer, [])
+        alive = [channel for channel in channels if channel.expires > now]
+        for channel in alive:
+            if channel.proven:
+                return channel
+        if alive:
+            return alive[0]
+        code = "channel_expired" if channels else "channel_missing"
+        raise Refusal(code, f"there is no channel to {peer} now", culprits=(peer,))
+
+    def receiving(self, peer: str, sealed: bytes, now: int) -> Channel:
+        """The channel that a sealed message names. Raises Refusal `channel_link`."""
+        for channel in self._channels.get(peer, []):
+            if channel.identifier == sealed[:ID] and channel.expires > now:
+                return channel
+        raise Refusal("channel_link", f"a message said to be from {peer} is of no channel with it", verdict="link")
+
+    def expiries(self) -> list[tuple[str, int]]:
+        with self._lock:
+            return sorted((peer, max(each.expires for each in kept)) for peer, kept in self._channels.items() if kept)

@@ -1,0 +1,288 @@
+"""The signer: one request in, one answer out. It is told everything, and calls its four seams.
+
+Every operation of docs/specification.md section 11 is one row of `_OPERATIONS` and one method; what a wallet's phase
+allows is in `table.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from strongroom import schemes
+from strongroom.channel import handshake
+from strongroom.errors import Refusal
+from strongroom.signer.ceremonies import Ceremonies
+from strongroom.signer.configuration import Configuration
+from strongroom.signer.identity import Identity, evidence_user_data
+from strongroom.signer.keeping import Keeping
+from strongroom.signer.seams import Attester, Clock, Health, Random, Sealer
+from strongroom.signer.starting import Ask, Starting
+from strongroom.signer.tickets import MAX_COUNT, SIZE, Tickets
+from strongroom.signer.wallets import Wallet, Wallets
+from strongroom.wallet.order import MAX_PARTIES, SignedOrder
+from strongroom.wallet.record import MAX_SIZE, Record
+from strongroom.wire import cbor, frame
+from strongroom.wire.fields import Fields, bytes_item, pair_item, text_item
+
+_log = logging.getLogger(__name__)
+
+Body = dict[str, cbor.Value]
+Half = TypeVar("Half", handshake.Opened, handshake.Answered, handshake.Proven)
+
+
+class Signer:
+    """Threads may call `handle` at once; each wallet and each ceremony has its own lock."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        sealer: Sealer,
+        attester: Attester,
+        clock: Clock,
+        random: Random,
+        health: Health,
+    ) -> None:
+        self._configuration = configuration
+        self._attester = attester
+        self._clock = clock
+        self._random = random
+        self._health = health
+        self._identity = Identity(random, attester)
+        self._tickets = Tickets(random)
+        self._wallets = Wallets(configuration.name)
+        self._ceremonies = Ceremonies()
+        self._keeping = Keeping(configuration, sealer, self._identity, self._wallets)
+        self._starting = Starting(
+            configuration.name, self._identity, self._tickets, self._ceremonies, self._keeping.deal
+        )
+
+    def handle(self, payload: bytes) -> bytes:
+        """One frame's payload in, one out; never raises. What went wrong inside is logged by type, without its text."""
+        try:
+            operation, fields = frame.decode_request(payload)
+            handler = _OPERATIONS.get(operation)
+            if handler is None:
+                raise Refusal("unknown_request", f"there is no operation {operation[:40]}")
+            return frame.encode_answer(handler(self, fields))
+        except Refusal as refusal:
+            return frame.encode_refusal(refusal)
+        except Exception as error:
+            _log.error("internal error %s", type(error).__name__, exc_info=_log.isEnabledFor(logging.DEBUG))
+            return frame.encode_refusal(Refusal("internal", f"the signer failed with {type(error).__name__}"))
+
+    # About the signer
+
+    def status(self, fields: Fields) -> Body:
+        fields.end()
+        reason = self._health.degraded()
+        return {
+            "name": self._configuration.name,
+            "mode": self._configuration.mode,
+            "root": self._attester.root,
+            "phase": "ready" if reason is None else "degraded",
+            "reason": reason,
+            "boot": self._identity.boot,
+            "clock": self._clock.now(),
+            "configuration": self._configuration.digest(),
+            "public_key": self._identity.public_key,
+            "suites": [_suite(suite) for suite in schemes.suites().values()],
+            "wallets": [self._describe(wallet) for wallet in self._wallets.all()],
+            "inflight": len(self._ceremonies),
+        }
+
+    def _describe(self, wallet: Wallet) -> Body:
+        paired: list[cbor.Value] = []
+        if wallet.dealt is not None:
+            paired.extend(wallet.order.names[index - 1] for index in wallet.dealt.share.paired())
+        return {
+            "wallet": None if wallet.dealt is None else wallet.dealt.wallet,
+            "order": wallet.order_id,
+            "epoch": wallet.epoch,
+            "phase": wallet.phase,
+            "scheme": wallet.order.scheme,
+            "paired": paired,
+            "channels": [list(row) for row in wallet.links.expiries()],
+        }
+
+    def evidence(self, fields: Fields) -> Body:
+        nonce = fields.blob("nonce", size=32)
+        fields.end()
+        return self._document(self._identity.attest(nonce, evidence_user_data(self._configuration.digest())))
+
+    def _document(self, document: bytes) -> Body:
+        return {"document": document, "root": self._attester.root}
+
+    def tickets(self, fields: Fields) -> Body:
+        count = fields.integer("count", least=1, most=MAX_COUNT)
+        fields.end()
+        return {"tickets": list(self._tickets.issue(count))}
+
+    # Orders and channels
+
+    def accept_order(self, fields: Fields) -> Body:
+        raw = fields.blob("order", most=1 << 18)
+        fields.end()
+        wallet = self._keeping.accept(SignedOrder.decode(raw))
+        return {"order": wallet.order_id, "index": wallet.index}
+
+    def _link(self, operation: str, fields: Fields) -> tuple[Wallet, handshake.Setting]:
+        wallet = self._wallets.by_order(fields.blob("order", size=32))
+        peer = fields.text("peer")
+        wallet.require(operation)
+        setting = handshake.Setting(
+            wallet.order, wallet.order_id, wallet.epoch, self._configuration.name, peer, self._identity.boot
+        )
+        return wallet, setting
+
+    def open_channel(self, fields: Fields) -> Body:
+        wallet, setting = self._link("channel.open", fields)
+        fields.end()
+        wallet.links.opened[setting.peer], message = handshake.open_handshake(setting, self._random)
+        return {"message": message}
+
+    def answer_channel(self, fields: Fields) -> Body:
+        wallet, setting = self._link("channel.answer", fields)
+        first = fields.blob("message", most=1024)
+        fields.end()
+        answered, message = handshake.answer(setting, first, self._random, self._identity.attest)
+        wallet.links.answered[setting.peer] = answered
+        return {"message": message}
+
+    def prove_channel(self, fields: Fields) -> Body:
+        wallet, setting = self._link("channel.prove", fields)
+        second = fields.blob("message", most=1 << 16)
+        fields.end()
+        opened = _waiting(wallet.links.opened, setting.peer)
+        wallet.links.proven[setting.peer], message = handshake.prove(
+            opened, second, self._identity.attest, self._clock.now()
+        )
+        return {"message": message}
+
+    def accept_channel(self, fields: Fields) -> Body:
+        wallet, setting = self._link("channel.accept", fields)
+        third = fields.blob("message", most=1 << 16)
+        fields.end()
+        now = self._clock.now()
+        channel, message = handshake.accept(_waiting(wallet.links.answered, setting.peer), third, now)
+        wallet.links.add(channel, now)
+        return {"message": message, "expires": channel.expires}
+
+    def finish_channel(self, fields: Fields) -> Body:
+        wallet, setting = self._link("channel.finish", fields)
+        fourth = fields.blob("message", most=1024)
+        fields.end()
+        now = self._clock.now()
+        channel = handshake.finish(_waiting(wallet.links.proven, setting.peer), fourth, now)
+        wallet.links.add(channel, now)
+        return {"expires": channel.expires}
+
+    # Ceremonies
+
+    def start_dkg(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_order(fields.blob("order", size=32))
+        ask = _ask(fields)
+        return self._starting.dkg(wallet, ask, self._clock.now())
+
+    def start_test(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        signers = fields.items("set", text_item, most=MAX_PARTIES)
+        ask = _ask(fields)
+        return self._starting.test(wallet, signers, ask, self._clock.now())
+
+    def start_pair(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        peer = fields.text("peer")
+        ask = _ask(fields)
+        return self._starting.pair(wallet, peer, ask, self._clock.now())
+
+    def start_sign(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        intent, signature = fields.blob("intent", most=1 << 18), fields.blob("signature", size=64)
+        signers = fields.items("set", text_item, most=MAX_PARTIES)
+        ask = _ask(fields)
+        return self._starting.sign(wallet, intent, signature, signers, ask, self._clock.now())
+
+    def step_ceremony(self, fields: Fields) -> Body:
+        identifier, round_number = fields.blob("ceremony", size=32), fields.integer("round", most=255)
+        messages = fields.items("messages", pair_item, most=MAX_PARTIES)
+        fields.end()
+        return self._ceremonies.advance(identifier, round_number, messages, self._clock.now())
+
+    def abort_ceremony(self, fields: Fields) -> Body:
+        identifier = fields.blob("ceremony", size=32)
+        fields.end()
+        self._ceremonies.abort(identifier)
+        return {}
+
+    # Wallets
+
+    def certify_wallet(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        body, nonce = fields.blob("body", most=1 << 19), fields.blob("nonce", size=32)
+        fields.end()
+        self._keeping.certify(wallet, body)
+        return self._document(self._keeping.attest(wallet, nonce))
+
+    def attest_wallet(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        nonce = fields.blob("nonce", size=32)
+        fields.end()
+        return self._document(self._keeping.attest(wallet, nonce))
+
+    def load_wallet(self, fields: Fields) -> Body:
+        raw, body = fields.blob("record", most=MAX_SIZE), fields.optional_blob("body", most=1 << 19)
+        fields.end()
+        record = Record.decode(raw)
+        wallet = self._keeping.load(record, body)
+        return {"wallet": record.wallet, "epoch": record.epoch, "order": wallet.order_id, "phase": wallet.phase}
+
+
+def _waiting(halves: dict[str, Half], peer: str) -> Half:
+    """Each half is used once: a second message for it finds nothing."""
+    half = halves.pop(peer, None)
+    if half is None:
+        raise Refusal("channel_handshake", f"no handshake with {peer} waits for this message", verdict="link")
+    return half
+
+
+def _ask(fields: Fields) -> Ask:
+    tickets = fields.items("tickets", bytes_item, most=MAX_PARTIES)
+    attempt = fields.integer("attempt", most=1 << 32)
+    fields.end()
+    if any(len(ticket) != SIZE for ticket in tickets):
+        raise Refusal("malformed_message", f"a ticket has {SIZE} bytes")
+    return Ask(tickets, attempt)
+
+
+def _suite(suite: schemes.Suite) -> Body:
+    return {
+        "suite": suite.name,
+        "library": suite.library,
+        "version": suite.version,
+        "auditor": suite.auditor,
+        "randomness": suite.randomness,
+    }
+
+
+_OPERATIONS: Final[Mapping[str, Callable[[Signer, Fields], Body]]] = {
+    "status": Signer.status,
+    "evidence": Signer.evidence,
+    "tickets": Signer.tickets,
+    "order.accept": Signer.accept_order,
+    "channel.open": Signer.open_channel,
+    "channel.answer": Signer.answer_channel,
+    "channel.prove": Signer.prove_channel,
+    "channel.accept": Signer.accept_channel,
+    "channel.finish": Signer.finish_channel,
+    "dkg.start": Signer.start_dkg,
+    "test.start": Signer.start_test,
+    "pair.start": Signer.start_pair,
+    "sign.start": Signer.start_sign,
+    "ceremony.step": Signer.step_ceremony,
+    "ceremony.abort": Signer.abort_ceremony,
+    "wallet.certify": Signer.certify_wallet,
+    "wallet.attest": Signer.attest_wallet,
+    "wallet.load": Signer.load_wallet,
+}

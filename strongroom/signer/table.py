@@ -1,0 +1,64 @@
+"""What a signer does when: one row for each operation on a wallet.
+
+phases: in which the operation is allowed. success, failure: the wallet's phase after; None leaves it as it was.
+Operations that concern no wallet (status, evidence, tickets, order.accept) have no row: they are always allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from strongroom.errors import Refusal
+
+Phase = Literal["ordered", "dealing", "dealt", "certified", "stopped"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    phases: frozenset[Phase]
+    success: Phase | None = None
+    failure: Phase | None = None
+
+
+def _in(*phases: Phase, success: Phase | None = None, failure: Phase | None = None) -> Rule:
+    return Rule(frozenset(phases), success, failure)
+
+
+_ALIVE: Final[tuple[Phase, ...]] = ("ordered", "dealing", "dealt", "certified")
+
+TABLE: Final[Mapping[str, Rule]] = {
+    # Channels are for every ceremony, the DKG's too.
+    "channel.open": _in(*_ALIVE),
+    "channel.answer": _in(*_ALIVE),
+    "channel.prove": _in(*_ALIVE),
+    "channel.accept": _in(*_ALIVE),
+    "channel.finish": _in(*_ALIVE),
+    # A DKG that did not end everywhere is dealt again; a certified wallet never is.
+    "dkg.start": _in("ordered", "dealing", "dealt", success="dealing", failure="ordered"),
+    "dkg.done": _in("dealing", success="dealt", failure="ordered"),
+    "wallet.load": _in("ordered", success="dealt"),
+    "pair.start": _in("dealt", "certified"),
+    "test.start": _in("dealt", "certified"),
+    "wallet.certify": _in("dealt", "certified", success="certified"),
+    "wallet.attest": _in("certified"),
+    "sign.start": _in("certified"),
+}
+
+REMEDIES: Final[Mapping[Phase, str]] = {
+    "ordered": "has an order but no share yet",
+    "dealing": "is in the middle of its DKG",
+    "dealt": "has a share, but no certificate that this signer attested",
+    "certified": "is complete",
+    "stopped": "was stopped after ceremonies that failed without a culprit",
+}
+
+
+def require(operation: str, phase: Phase) -> Rule:
+    """The operation's row. Raises Refusal `wrong_phase` or `wallet_stopped` where the phase does not allow it."""
+    rule = TABLE[operation]
+    if phase not in rule.phases:
+        code = "wallet_stopped" if phase == "stopped" else "wrong_phase"
+        raise Refusal(code, f"{operation} is not allowed now: the wallet {REMEDIES[phase]}")
+    return rule

@@ -1,0 +1,132 @@
+"""The wallets that a signer knows: their order, phase, share, channels and cut pairs. All of it lives in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from strongroom_native import KeyShare
+
+from strongroom import schemes
+from strongroom.errors import Refusal
+from strongroom.signer import table
+from strongroom.signer.links import Links
+from strongroom.signer.table import Phase
+from strongroom.wallet.order import SignedOrder
+
+MAX_WALLETS = 1024
+MAX_REQUESTS = 100_000
+"""Request ids remembered for each wallet, so that one id never stands for two intents."""
+
+MAX_ABORTS = 8
+"""Unattributed aborts in a row that stop a wallet."""
+
+EPOCH = 1
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """What the DKG left."""
+
+    wallet: bytes
+    share: KeyShare
+    transcript: bytes
+
+
+class Wallet:
+    def __init__(self, signed: SignedOrder, name: str) -> None:
+        self.signed = signed
+        self.order = signed.order
+        self.order_id = signed.order_id
+        self.suite = schemes.suite(signed.order.scheme)
+        self.policy_hash = signed.order.policy.digest()
+        self.index = signed.order.index(name)
+        self.epoch = EPOCH
+        self.phase: Phase = "ordered"
+        self.dealt: Dealt | None = None
+        self.body: bytes | None = None
+        self.links = Links()
+        self.banned: set[str] = set()
+        self._aborts = 0
+        self._requests: OrderedDict[bytes, bytes] = OrderedDict()
+        self.lock = threading.RLock()
+
+    def require(self, operation: str) -> None:
+        table.require(operation, self.phase)
+
+    @contextmanager
+    def during(self, operation: str) -> Iterator[None]:
+        """Runs an operation under the table: its phase after success, or after failure. Holds the wallet's lock."""
+        with self.lock:
+            rule = table.require(operation, self.phase)
+            try:
+                yield
+            except Refusal:
+                self.phase = rule.failure or self.phase
+                raise
+            self.phase = rule.success or self.phase
+
+    def hold(self) -> Dealt:
+        if self.dealt is None:
+            raise Refusal("unknown_wallet", "this signer holds no share of this wallet")
+        return self.dealt
+
+    def remember(self, request: bytes, intent: bytes) -> None:
+        """One request id stands for one intent. Raises Refusal `request_conflict`."""
+        with self.lock:
+            if self._requests.setdefault(request, intent) != intent:
+                raise Refusal("request_conflict", "this request id was used for another intent")
+            if len(self._requests) > MAX_REQUESTS:
+                self._requests.popitem(last=False)
+
+    def ended(self, *, unattributed: bool) -> None:
+        """Counts aborts that blame nobody; a success or a named culprit starts the count anew."""
+        with self.lock:
+            self._aborts = self._aborts + 1 if unattributed else 0
+            if self._aborts >= MAX_ABORTS:
+                self.phase = "stopped"
+
+
+@dataclass
+class Wallets:
+    """By order, and by wallet id once there is one."""
+
+    name: str
+    _by_order: dict[bytes, Wallet] = field(default_factory=dict)
+    _by_wallet: dict[bytes, Wallet] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def accept(self, signed: SignedOrder) -> Wallet:
+        with self._lock:
+            known = self._by_order.get(signed.order_id)
+            if known is not None:
+                return known
+            if len(self._by_order) >= MAX_WALLETS:
+                raise Refusal("ceremony_limit", f"this signer already holds {MAX_WALLETS} orders")
+            wallet = Wallet(signed, self.name)
+            self._by_order[signed.order_id] = wallet
+            return wallet
+
+    def bind(self, wallet: Wallet, identifier: bytes) -> None:
+        with self._lock:
+            self._by_wallet = {key: other for key, other in self._by_wallet.items() if other is not wallet}
+            self._by_wallet[identifier] = wallet
+
+    def by_order(self, order: bytes) -> Wallet:
+        try:
+            return self._by_order[order]
+        except KeyError:
+            raise Refusal("unknown_order", "this signer does not know this order") from None
+
+    def by_wallet(self, identifier: bytes) -> Wallet:
+        try:
+            return self._by_wallet[identifier]
+        except KeyError:
+            raise Refusal("unknown_wallet", "this signer does not hold this wallet") from None
+
+    def all(self) -> list[Wallet]:
+        with self._lock:
+            return list(self._by_order.values())
