@@ -57,6 +57,14 @@ def load_pins(folder: Path) -> Officers:
     return officers
 
 
+def load_requester_key(folder: Path) -> bytes:
+    """The requester's public key, which a policy names. Raises Refusal `bad_file`."""
+    document = documents.read(folder / REQUESTER_PUBLIC)
+    key = document.blob("key", 32)
+    document.end()
+    return key
+
+
 def officer_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob("officer-*.pem"), key=lambda path: (len(path.name), path.name)))
 

@@ -39,6 +39,5 @@ def init(
         {path.name: f"{path} ({'encrypted' if made.encrypted else 'NOT encrypted'}, mode 0600)" for path in made.keys}
     )
     out.print(f"\nGive each officer one key file, and {officers.PINS} to every signer and client: they pin it.")
-    out.print(
-        f"An order takes {made.officers.quorum} of {len(made.officers.keys)} officers. {officers.REQUESTER} signs requests."
-    )
+    out.print(f"An order takes {made.officers.quorum} of {len(made.officers.keys)} officers.")
+    out.print(f"{officers.REQUESTER} signs requests; a policy names its public key.")

@@ -167,7 +167,7 @@ def _print(verified: Verified, as_json: bool) -> None:
             "public key": verified.body.wallet_key.hex(),
             "scheme": f"{order.scheme}, {order.threshold} of {len(order.roster)}, mode {order.mode}",
             "suite": f"{suite.library} {suite.version}, auditor {suite.auditor}, randomness {suite.randomness}",
-            "verified": f"all {len(order.roster)} signers, nonce {verified.nonce.hex()[:16]}…, {show_time(verified.at)}",
+            "verified": f"{len(order.roster)} signers, nonce {verified.nonce.hex()[:16]}…, {show_time(verified.at)}",
             "could steal": coalition(verified),
         }
     )

@@ -1,4 +1,4 @@
-"""A whole custody on one machine, for `strongroom up`, the demo and the tests: real programs as processes, a simulated AWS.
+"""A whole custody on one machine, for `strongroom up`, the demo and the tests: real processes, a simulated AWS.
 
 Nothing here is imported by those programs; they are started by name.
 """

@@ -118,6 +118,10 @@ class Plan:
         return self.directory / "roster.json"
 
     @property
+    def policy(self) -> Path:
+        return self.directory / "policy.json"
+
+    @property
     def host(self) -> Path:
         return self.directory / "host"
 

@@ -35,7 +35,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Process:
-    """stdout and stderr go to files, so that no pipe can fill up. `ready`: the JSON line with which it said it serves."""
+    """stdout and stderr go to files, so that no pipe can fill up. `ready`: the JSON line that said it serves."""
 
     def __init__(
         self,
@@ -135,7 +135,12 @@ class Process:
 def run(name: str, command: Sequence[str], logs: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Runs a short program and reads the JSON it printed, {} where it printed none. Raises Refusal `cluster_failed`."""
     done = subprocess.run(
-        list(command), stdin=subprocess.DEVNULL, capture_output=True, env=environment(variables), timeout=60, check=False
+        list(command),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment(variables),
+        timeout=60,
+        check=False,
     )
     with (logs / f"{name}.log").open("ab") as log:
         log.write(done.stderr)

@@ -68,7 +68,12 @@ class SoftToken:
         command = ["softhsm2-util", "--module", str(self.module), "--init-token", "--free", "--label", LABEL]
         try:
             child = subprocess.Popen(
-                command, stdin=slave, stdout=slave, stderr=slave, env=environment(self.variables), start_new_session=True
+                command,
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                env=environment(self.variables),
+                start_new_session=True,
             )
         finally:
             os.close(slave)

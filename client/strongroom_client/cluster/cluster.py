@@ -1,0 +1,239 @@
+"""Starts and stops a cluster, and everything in it by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from strongroom.errors import Refusal
+from strongroom.wallet.order import Member
+from strongroom_client import documents, officers, orders
+from strongroom_client.api import Api
+from strongroom_client.cluster import authorities, chain, host, signers
+from strongroom_client.cluster.authorities import Roots
+from strongroom_client.cluster.chain import Chain
+from strongroom_client.cluster.plan import CHAIN, HOST, KMS, Plan, SignerPlan
+from strongroom_client.cluster.process import Process
+from strongroom_client.context import Context
+
+Intercept = Callable[[SignerPlan], Path]
+"""Where the host shall dial instead of the signer's own socket: for a man in the middle."""
+
+Progress = Callable[[str], None]
+
+OFFICERS: Final = 3
+QUORUM: Final = 2
+ETHER: Final = 10**18
+
+
+class Cluster:
+    """`with Cluster(directory) as cluster: ...`. The directory outlives it: started again, everything is as it was.
+
+    chain: with a development chain. intercept: see above. progress: told of each step.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        enclaves: int = 2,
+        hsms: int = 1,
+        chain: bool = True,
+        intercept: Intercept | None = None,
+        progress: Progress = lambda step: None,
+    ) -> None:
+        self.plan = _plan(directory.resolve(), enclaves, hsms)
+        self._with_chain = chain
+        self._intercept = intercept
+        self._progress = progress
+        self._processes: dict[str, Process] = {}
+        self._sockets: dict[str, Path] = {}
+        self.roster: tuple[Member, ...] = ()
+
+    def __enter__(self) -> Cluster:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # --- What it is ---
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The signers, in roster order."""
+        return tuple(signer.name for signer in self.plan.signers)
+
+    @property
+    def chain(self) -> Chain:
+        return Chain(self.plan.chain_url)
+
+    @property
+    def context(self) -> Context:
+        return Context.load(self.plan.context)
+
+    def api(self) -> Api:
+        return self.context.api()
+
+    def socket(self, name: str) -> Path:
+        """The signer's own socket."""
+        return self.plan.signer(name).socket
+
+    def process(self, name: str) -> Process:
+        """A signer, `host`, `kms`, `chain`, or `<enclave>-nsm`."""
+        try:
+            return self._processes[name]
+        except KeyError:
+            raise Refusal("cluster_failed", f"no process {name}; there are {', '.join(self._processes)}") from None
+
+    def pids(self) -> dict[str, int]:
+        return {name: process.pid for name, process in self._processes.items() if process.running}
+
+    # --- Life ---
+
+    def start(self) -> None:
+        self.plan.make_folders()
+        self._progress("officers' keys and the simulated AWS's authorities")
+        self._make_officers()
+        roots = authorities.make_roots(self.plan)
+        self._progress(f"keys and reference values of {len(self.names)} signers")
+        self.roster = tuple(self._prepare(signer, roots) for signer in self.plan.signers)
+        documents.write(self.plan.roster, orders.roster_document("simulated", self.roster))
+        documents.write(self.plan.policy, sample_policy(officers.load_requester_key(self.plan.officers)))
+        authorities.write_keys(self.plan, {member.name: member.measurements for member in self.roster})
+        self._start_aws_and_chain()
+        self._progress(f"signers {', '.join(self.names)}")
+        self._start_all([signers.process(self.plan, signer) for signer in self.plan.signers])
+        self._start_host()
+
+    def _make_officers(self) -> None:
+        """On this machine, for once: an exercise, not a custody."""
+        if not (self.plan.officers / officers.PINS).exists():
+            officers.create(self.plan.officers, count=OFFICERS, quorum=QUORUM, passphrase=None)
+
+    def _prepare(self, signer: SignerPlan, roots: Roots) -> Member:
+        configured = signers.configuration(self.plan, signer, officers.load_pins(self.plan.officers), roots)
+        signers.write_config(self.plan, signer, configured)
+        if signer.kind == "hsm":
+            signers.provision(self.plan, signer)
+        return signers.member(self.plan, signer, configured, roots)
+
+    def _start_aws_and_chain(self) -> None:
+        enclaves = [signer for signer in self.plan.signers if signer.kind == "enclave"]
+        processes = [authorities.nsm(self.plan, signer) for signer in enclaves]
+        processes += [authorities.kms(self.plan)] if enclaves else []
+        processes += [chain.process(self.plan)] if self._with_chain else []
+        self._progress(", ".join(process.name for process in processes))
+        self._start_all(processes)
+        if self._with_chain:
+            self.chain.wait_ready()
+
+    def _start_all(self, processes: list[Process]) -> None:
+        for process in processes:
+            self._processes[process.name] = process
+            process.launch()
+        for process in processes:
+            process.wait_ready()
+
+    def _start_host(self) -> None:
+        self._progress("host")
+        for signer in self.plan.signers:
+            own = signer.socket if self._intercept is None else self._intercept(signer)
+            self._sockets.setdefault(signer.name, own)
+        self._write_host()
+        self._start_all([host.process(self.plan, self.plan.host / "config.json")])
+
+    def _write_host(self) -> None:
+        host.write_config(self.plan, self._sockets, chain=self._with_chain)
+        context = {
+            "host": self.plan.host_url,
+            "api_key_file": str(host.api_key_file(self.plan)),
+            "pins": str(self.plan.officers),
+            "mode": "simulated",
+            "requester": str(self.plan.officers / officers.REQUESTER),
+        }
+        documents.write(self.plan.context, context)
+
+    def stop(self) -> None:
+        """Host first, then signers, then the simulated AWS."""
+        order = sorted(self._processes.values(), key=lambda process: _layer(process.name, self.names))
+        for process in order:
+            process.send(signal.SIGTERM)
+        for process in order:
+            process.stop()
+        shutil.rmtree(self.plan.sockets, ignore_errors=True)
+
+    # --- What tests do to it ---
+
+    def stop_process(self, name: str) -> None:
+        self.process(name).stop()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: nothing is cleaned up."""
+        self.process(name).kill()
+
+    def restart(self, name: str) -> None:
+        """Stops what still runs; starts it with the same files."""
+        process = self.process(name)
+        process.stop()
+        process.start()
+        if name == CHAIN:
+            self.chain.wait_ready()
+
+    def pause(self, name: str) -> None:
+        """The process is there and says nothing."""
+        self.process(name).send(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        self.process(name).send(signal.SIGCONT)
+
+    def redirect(self, name: str, socket: Path | None) -> None:
+        """Makes the host dial another socket for this signer (None: its own), and restarts the host."""
+        self._sockets[name] = self.socket(name) if socket is None else socket
+        self._write_host()
+        self.restart(HOST)
+
+
+def sample_policy(requester: bytes, limit: int = ETHER) -> dict[str, Any]:
+    """One requester, messages, and transfers of at most `limit` wei on the development chain to its own accounts."""
+    rules = {
+        "chain_ids": [chain.CHAIN_ID],
+        "recipients": list(chain.ACCOUNTS),
+        "limit": str(limit),
+        "fee_ceiling": str(ETHER // 100),
+        "calls": [],
+    }
+    return {"requesters": [requester.hex()], "messages": True, "evm": rules}
+
+
+def _layer(name: str, names: tuple[str, ...]) -> int:
+    if name == HOST:
+        return 0
+    if name in names:
+        return 1
+    return 2 if name != KMS else 3
+
+
+def _plan(directory: Path, enclaves: int, hsms: int) -> Plan:
+    """Ports are pinned in attested configuration, so a directory that is used again keeps them."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sockets = Path(tempfile.mkdtemp(prefix="strongroom-"))
+    file = directory / "ports.json"
+    if file.exists():
+        ports = json.loads(file.read_text())
+        return Plan(directory, sockets, enclaves, hsms, ports["kms"], ports["host"], ports["chain"])
+    plan = Plan(directory, sockets, enclaves, hsms)
+    documents.write(file, {"kms": plan.kms_port, "host": plan.host_port, "chain": plan.chain_port})
+    return plan
