@@ -78,6 +78,11 @@ def suite(name: str) -> Suite:
         raise Refusal("bad_order", f"there is no scheme {name[:40]}; there are {', '.join(sorted(suites()))}") from None
 
 
+def harden_process() -> None:
+    """No core dump, no attaching debugger of the same user (Linux)."""
+    native.harden_process()
+
+
 def keccak256(data: bytes) -> bytes:
     return native.keccak256(data)
 

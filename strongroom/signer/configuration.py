@@ -110,6 +110,16 @@ class Configuration:
         fields.end()
         return configuration
 
+    @classmethod
+    def from_json(cls, value: object) -> Configuration:
+        """The same fields as people write them in a file, with keys and fingerprints in hex. Raises Refusal."""
+        try:
+            return cls.decode(cbor.encode(_from_hex(value)))
+        except (TypeError, ValueError, KeyError) as error:
+            raise Refusal("bad_configuration", f"the attested configuration cannot be read: {error}") from None
+        except Refusal as refusal:
+            raise Refusal("bad_configuration", f"the attested configuration: {refusal.reason}") from None
+
     def digest(self) -> bytes:
         """48 bytes: what is extended into PCR16, and the `configuration` of PKCS#11 evidence."""
         return hashlib.sha384(b"strongroom/configuration/v1" + self.encode()).digest()
@@ -117,6 +127,16 @@ class Configuration:
     def pcr16(self) -> bytes:
         """PCR16 after the digest was extended into 48 zero bytes, as a roster pins it."""
         return hashlib.sha384(bytes(48) + self.digest()).digest()
+
+
+def _from_hex(value: object) -> cbor.Value:
+    if not isinstance(value, dict):
+        raise TypeError("it is not an object")
+    officers, sealing = dict(value["officers"]), dict(value["sealing"])
+    officers["keys"] = sorted(bytes.fromhex(key) for key in officers["keys"])
+    sealing.setdefault("endpoint", None)
+    sealing["authority"] = None if sealing.get("authority") is None else bytes.fromhex(sealing["authority"])
+    return {**value, "v": 1, "officers": officers, "sealing": sealing}
 
 
 def parse_mode(text: str) -> Mode:

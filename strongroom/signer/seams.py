@@ -37,7 +37,7 @@ class Clock(Protocol):
 
 
 class Random(Protocol):
-    def __call__(self, size: int) -> bytes:
+    def __call__(self, size: int, /) -> bytes:
         """Bytes of the operating system's generator, or of the NSM's."""
 
 

@@ -1,0 +1,106 @@
+"""`strongroom-enclave run --config FILE`: the signer of a Nitro enclave.
+
+At start, in this order: the process is hardened, the configuration is extended into PCR16 and every register is
+locked, the first evidence is made, and only then does anybody get an answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from strongroom import schemes
+from strongroom.errors import Refusal
+from strongroom.signer.configuration import Configuration
+from strongroom.signer.machine import Signer
+from strongroom.signer.serve import Server
+from strongroom_enclave.attester import NitroAttester
+from strongroom_enclave.clock import NitroClock
+from strongroom_enclave.credentials import SIMULATED, Source, from_file
+from strongroom_enclave.health import WatchedSealer
+from strongroom_enclave.kms import KmsSealer
+from strongroom_enclave.listener import Listener, listen_uds, listen_vsock
+from strongroom_enclave.nsm import DeviceTransport, Nsm, SocketTransport, Transport
+
+CONFIGURATION_PCR = 16
+PCRS = 32
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="strongroom-enclave", description="The signer of a Nitro enclave.")
+    commands = parser.add_subparsers(required=True)
+    run = commands.add_parser("run", help="serve until SIGTERM")
+    run.add_argument("--config", type=Path, required=True, help="JSON; docs/operator.md describes it")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        return _run(options.config)
+    except Refusal as refusal:
+        print(f"strongroom-enclave: {refusal.code}: {refusal.reason}. {refusal.remedy}", file=sys.stderr)
+        return 1
+
+
+def _run(path: Path) -> int:
+    schemes.harden_process()
+    file = read_json(path)
+    configuration = Configuration.from_json(file.get("attested"))
+    nsm = Nsm(_transport(str(file.get("nsm", "/dev/nsm"))))
+    lock_configuration(nsm, configuration)
+    sealer = WatchedSealer(_sealer(file.get("kms", {}), configuration, nsm))
+    signer = Signer(configuration, sealer, NitroAttester(nsm), NitroClock(nsm), nsm.random, sealer)
+    listener = _listener(file["listen"])
+    server = Server(listener.socket, signer.handle, listener.preamble)
+    signal.signal(signal.SIGTERM, lambda *_: server.close())
+    print(json.dumps({"ready": True, "name": configuration.name, "address": listener.address}), flush=True)
+    server.run()
+    return 0
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Refusal("bad_configuration", f"{path}: {error}") from None
+    if not isinstance(value, dict) or not isinstance(value.get("listen"), dict):
+        raise Refusal("bad_configuration", f"{path} lacks the object `listen`")
+    return value
+
+
+def lock_configuration(nsm: Nsm, configuration: Configuration) -> None:
+    """PCR16 carries the configuration, and no register can change after. Raises Refusal where it is another's."""
+    value = nsm.extend_pcr(CONFIGURATION_PCR, configuration.digest())
+    nsm.lock_pcrs(PCRS)
+    if value != configuration.pcr16():
+        raise Refusal("bad_configuration", "PCR16 was extended before this program started: boot the enclave anew")
+
+
+def _transport(nsm: str) -> Transport:
+    if nsm.startswith("unix:"):
+        return SocketTransport(Path(nsm.removeprefix("unix:")))
+    return DeviceTransport(Path(nsm))
+
+
+def _sealer(kms: Mapping[str, Any], configuration: Configuration, nsm: Nsm) -> KmsSealer:
+    file, authority = kms.get("credentials_file"), kms.get("authority_file")
+    if file is None and configuration.mode == "production":
+        raise Refusal("bad_configuration", "kms.credentials_file names no file of AWS credentials")
+    credentials: Source = (lambda: SIMULATED) if file is None else from_file(Path(file))
+    pem = None if authority is None else Path(authority).read_bytes()
+    return KmsSealer(configuration.sealing, nsm, credentials=credentials, authority=pem)
+
+
+def _listener(listen: Mapping[str, Any]) -> Listener:
+    port = int(listen.get("port", 5000))
+    if "uds" in listen:
+        return listen_uds(Path(listen["uds"]), port)
+    return listen_vsock(port)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

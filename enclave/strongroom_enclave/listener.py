@@ -1,0 +1,34 @@
+"""Where the host reaches this enclave: real vsock, or a Unix socket with the hybrid-vsock preamble."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+BACKLOG = 64
+
+
+@dataclass(frozen=True)
+class Listener:
+    """preamble: the port that a caller names on a Unix socket; None on vsock, where the kernel knows it."""
+
+    socket: socket.socket
+    address: str
+    preamble: int | None
+
+
+def listen_vsock(port: int) -> Listener:
+    listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+    listener.bind((socket.VMADDR_CID_ANY, port))
+    listener.listen(BACKLOG)
+    return Listener(listener, f"vsock:{port}", None)
+
+
+def listen_uds(path: Path, port: int) -> Listener:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen(BACKLOG)
+    return Listener(listener, f"uds:{path}#{port}", port)
