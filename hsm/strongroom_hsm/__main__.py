@@ -63,7 +63,8 @@ def _path(text: str | None) -> Path | None:
 def _token(file: Mapping[str, Any], configuration: Configuration) -> tuple[TokenAddress, Labels]:
     """The wrapping key's label is the attested one: nobody may point the signer at another key."""
     token = file["token"]
-    missing = [key for key in ("module", "label", "identity", "certificate_file", "chain_file", "request_file") if not isinstance(token.get(key), str)]
+    wanted = ("module", "label", "identity", "certificate_file", "chain_file", "request_file")
+    missing = [key for key in wanted if not isinstance(token.get(key), str)]
     if missing:
         raise Refusal("bad_configuration", f"token.{missing[0]} is missing")
     labels = Labels(identity=token["identity"], kek=configuration.sealing.key)

@@ -110,8 +110,7 @@ fn of_request(package: &Package, mut signers: Vec<u8>, message: Vec<u8>, tweak: 
 fn of_signing(package: &Package, session: &[u8; 32], request: &Request) -> Context {
     let group = [package.threshold, package.parties];
     let (tweaked, root) = (u8::from(request.tweak.is_some()), request.tweak.as_deref().unwrap_or_default());
-    let parts: [&[u8]; 6] =
-        [&package.public_key, &group, &request.signers, &request.message, &[tweaked], root];
+    let parts: [&[u8]; 6] = [&package.public_key, &group, &request.signers, &request.message, &[tweaked], root];
     Context::new("sign", &package.suite, session, &parts)
 }
 

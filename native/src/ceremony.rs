@@ -23,7 +23,10 @@ pub trait Round: Send {
 
 pub enum Next {
     /// Send these. The others send messages of the same shape, and `then` takes them.
-    Send { outbox: Outbox, then: Box<dyn Round> },
+    Send {
+        outbox: Outbox,
+        then: Box<dyn Round>,
+    },
     Done(Outcome),
 }
 
@@ -173,11 +176,8 @@ impl Ceremony {
             if !self.peers.contains(&sender) {
                 return Err(Fault::UnexpectedSender { sender });
             }
-            let (expected, kind) = if broadcast {
-                (shape.broadcast, &mut inbox.broadcast)
-            } else {
-                (shape.private, &mut inbox.private)
-            };
+            let (expected, kind) =
+                if broadcast { (shape.broadcast, &mut inbox.broadcast) } else { (shape.private, &mut inbox.private) };
             if !expected {
                 return Err(Fault::UnexpectedMessage { sender, broadcast });
             }

@@ -30,29 +30,64 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A message does not decode, exactly and in full, to what the round calls for.
-    MalformedMessage { sender: u8, what: &'static str },
-    OversizedMessage { sender: u8, length: usize },
+    MalformedMessage {
+        sender: u8,
+        what: &'static str,
+    },
+    OversizedMessage {
+        sender: u8,
+        length: usize,
+    },
     /// A message of another session, round, sender or addressee. No blame: a stale view is enough to send one.
-    ForeignMessage { sender: u8 },
-    UnexpectedSender { sender: u8 },
+    ForeignMessage {
+        sender: u8,
+    },
+    UnexpectedSender {
+        sender: u8,
+    },
     /// A broadcast where the round has none, or a private message where it has none.
-    UnexpectedMessage { sender: u8, broadcast: bool },
-    DuplicateMessage { sender: u8, broadcast: bool },
-    MissingMessage { senders: Vec<u8> },
+    UnexpectedMessage {
+        sender: u8,
+        broadcast: bool,
+    },
+    DuplicateMessage {
+        sender: u8,
+        broadcast: bool,
+    },
+    MissingMessage {
+        senders: Vec<u8>,
+    },
     /// A share (of a key, or of a signature) that does not match the public commitments of its sender.
-    BadShare { verdict: Verdict, culprits: Vec<u8> },
+    BadShare {
+        verdict: Verdict,
+        culprits: Vec<u8>,
+    },
     /// A proof of knowledge, or the opening of a commitment, that does not verify.
-    BadProof { verdict: Verdict, culprit: u8, what: &'static str },
+    BadProof {
+        verdict: Verdict,
+        culprit: u8,
+        what: &'static str,
+    },
     /// A consistency check of oblivious transfer failed; the pair's state is already destroyed.
-    OtCheckFailed { peer: u8 },
+    OtCheckFailed {
+        peer: u8,
+    },
     /// The protocol failed and names nobody.
-    Aborted { why: String },
-    NotPaired { peers: Vec<u8> },
+    Aborted {
+        why: String,
+    },
+    NotPaired {
+        peers: Vec<u8>,
+    },
     WrongProcess,
     /// The operating system gave no randomness.
     NoRandomness,
-    Misuse { why: &'static str },
-    SealMismatch { what: &'static str },
+    Misuse {
+        why: &'static str,
+    },
+    SealMismatch {
+        what: &'static str,
+    },
     Panic,
 }
 
@@ -130,16 +165,23 @@ impl fmt::Display for Fault {
             Self::UnexpectedMessage { sender, broadcast } => {
                 write!(f, "this round has no {} from party {sender}", kind(broadcast))
             }
-            Self::DuplicateMessage { sender, broadcast } => write!(f, "a second {} from party {sender}", kind(broadcast)),
+            Self::DuplicateMessage { sender, broadcast } => {
+                write!(f, "a second {} from party {sender}", kind(broadcast))
+            }
             Self::MissingMessage { senders } => write!(f, "messages are missing from parties {senders:?}"),
             Self::BadShare { culprits, .. } => write!(f, "wrong shares from parties {culprits:?}"),
             Self::BadProof { culprit, what, .. } => write!(f, "party {culprit}: {what}"),
             Self::OtCheckFailed { peer } => {
-                write!(f, "an oblivious-transfer check failed with party {peer}; the pairwise state is destroyed: pair again")
+                write!(
+                    f,
+                    "an oblivious-transfer check failed with party {peer}; the pairwise state is destroyed: pair again"
+                )
             }
             Self::Aborted { why } => write!(f, "the protocol aborted: {why}"),
             Self::NotPaired { peers } => write!(f, "no pairwise state with parties {peers:?}: pair first"),
-            Self::WrongProcess => write!(f, "this process is a fork of the one that imported the module: spawn instead"),
+            Self::WrongProcess => {
+                write!(f, "this process is a fork of the one that imported the module: spawn instead")
+            }
             Self::NoRandomness => write!(f, "the operating system gave no randomness"),
             Self::Misuse { why } => write!(f, "{why}"),
             Self::SealMismatch { what } => write!(f, "{what}"),

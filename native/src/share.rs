@@ -100,7 +100,9 @@ impl Share {
         if self.suite.matches(&self.material)? {
             Ok(())
         } else {
-            Err(Fault::SealMismatch { what: "the secret share does not belong to its verification share and public key" })
+            Err(Fault::SealMismatch {
+                what: "the secret share does not belong to its verification share and public key",
+            })
         }
     }
 

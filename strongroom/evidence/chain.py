@@ -76,7 +76,7 @@ def _certificate(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _p384(certificate)
-    except (ValueError, UnsupportedAlgorithm, CryptographyDeprecationWarning) as error:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, CryptographyDeprecationWarning) as error:
         raise Refusal("evidence_chain", f"a certificate cannot be read: {_short(error)}") from error
     return certificate
 

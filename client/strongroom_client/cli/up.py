@@ -33,14 +33,14 @@ def up(
     err.print(
         "[yellow]mode simulated: real programs and cryptography, simulated NSM and KMS, SoftHSM; not for funds[/]"
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        with Cluster(folder, enclaves=enclaves, hsms=hsms, chain=chain, progress=progress) as cluster:
-            if as_json:
-                print_json(document(cluster))
-            else:
-                _print(cluster)
-            while True:
-                signal.pause()
+    cluster = Cluster(folder, enclaves=enclaves, hsms=hsms, chain=chain, progress=progress)
+    with contextlib.suppress(KeyboardInterrupt), cluster:
+        if as_json:
+            print_json(document(cluster))
+        else:
+            _print(cluster)
+        while True:
+            signal.pause()
     err.print("stopped")
 
 

@@ -1,7 +1,8 @@
 """One ceremony among signers that may have been restarted: what can be mended is mended, and the ceremony run again.
 
-A restarted signer lacks its wallet (its sealed record is loaded), its channels (the handshake is run), its pairings (the
-pairing is run) and knows no ticket of before (new ones are fetched). No mending makes a signer sign what it would not.
+A restarted signer lacks its wallet (its sealed record is loaded), its channels (the handshake is run), its pairings
+(the pairing is run) and knows no ticket of before (new ones are fetched). No mending makes a signer sign what it would
+not.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from strongroom.errors import Refusal
@@ -161,7 +163,7 @@ class Relay:
             self.handshakes.open(job.group.order, pairs, began)
         elif refusal.code == "not_paired":
             for pair in pairs:
-                self._once.do(("pair", job.group.order, pair), began, lambda pair=pair: self.pair(job.group, pair))
+                self._once.do(("pair", job.group.order, pair), began, partial(self.pair, job.group, pair))
         elif refusal.code == "ceremony_limit":
             time.sleep(BUSY_PAUSE)
 

@@ -46,8 +46,8 @@ class Candidates:
         self._out.add(name)
 
     def learn(self, tried: tuple[str, ...], refusals: Mapping[str, Refusal]) -> None:
-        """Whoever is silent, broken or unwilling is not asked again. One signer's word about another cuts the pair only:
-        an accuser may lie. A fault that blames nobody in this set rules out the set."""
+        """Whoever is silent, broken or unwilling is not asked again. One signer's word about another only cuts the
+        pair: an accuser may lie. A fault that blames nobody in this set rules out the set."""
         progress = False
         for name, refusal in refusals.items():
             peers = [peer for peer in refusal.culprits if peer in tried and peer != name]

@@ -149,7 +149,7 @@ def _combine(task: Task, ceremony: bytes, chosen: tuple[str, ...], lasts: Mappin
 
 
 def _blamed(task: Task, relay: Relay, ceremony: bytes, refusal: Refusal, lasts: Mapping[str, Last]) -> tuple[str, ...]:
-    """Signers that provably sent a wrong contribution: the protocol names them, and they signed it with their boot key."""
+    """Signers that provably sent a wrong contribution: the protocol names them, and their boot key signed it."""
     named = [task.group.names[int(number) - 1] for number in refusal.culprits if number.isdecimal()]
     proven = []
     for name in named:

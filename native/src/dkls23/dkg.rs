@@ -72,7 +72,8 @@ struct Commit {
     own: Zeroizing<Scalar>,
 }
 
-/// Round 2's broadcast and private message; fixed length.
+/// Round 2's broadcast.
+#[derive(Clone, Copy)]
 struct Commitments {
     proof: [u8; 32],
     chain_code: [u8; 32],
@@ -82,13 +83,13 @@ impl Round for Commit {
     fn advance(self: Box<Self>, inbox: &Inbox) -> Result<Next> {
         let points = self.points(inbox)?;
         let (share, proof, zero, zero_sent, chain, chain_sent) = dkg::phase2::<Secp256k1>(&self.data, &points);
-        let commitments = [proof.commitment, chain_sent.cc_commitment].concat();
         let private = zero_sent.into_iter().map(|m| (m.parties.receiver.as_u8(), m.commitment.to_vec())).collect();
         let Self { data, context, .. } = *self;
         let kept = Kept { share: Zeroizing::new(share), zero, zero_opened: BTreeMap::new(), mul: BTreeMap::new() };
         let own = Commitments { proof: proof.commitment, chain_code: chain_sent.cc_commitment };
+        let broadcast = Some([own.proof, own.chain_code].concat());
         let then = Open { data, context, kept, proof, chain, own };
-        Next::send(Outbox { broadcast: Some(commitments), private }, then)
+        Next::send(Outbox { broadcast, private }, then)
     }
 }
 
@@ -171,13 +172,9 @@ impl Round for Open {
 }
 
 impl Open {
-    fn commitments(
-        &self,
-        inbox: &Inbox,
-    ) -> Result<(BTreeMap<u8, Commitments>, Vec<TransmitInitZeroSharePhase2to4>)> {
+    fn commitments(&self, inbox: &Inbox) -> Result<(BTreeMap<u8, Commitments>, Vec<TransmitInitZeroSharePhase2to4>)> {
         let me = self.data.party_index;
-        let own = Commitments { proof: self.own.proof, chain_code: self.own.chain_code };
-        let mut all = BTreeMap::from([(me.as_u8(), own)]);
+        let mut all = BTreeMap::from([(me.as_u8(), self.own)]);
         let mut zero = Vec::new();
         for (&sender, body) in &inbox.broadcast {
             let mut fields = Fields::of(sender, body);
@@ -244,8 +241,11 @@ impl Round for Finish {
     }
 }
 
-type PairedUp =
-    (Vec<Proof>, BTreeMap<PartyIndex, BroadcastDerivationPhase2to4>, BTreeMap<PartyIndex, BroadcastDerivationPhase3to4>);
+type PairedUp = (
+    Vec<Proof>,
+    BTreeMap<PartyIndex, BroadcastDerivationPhase2to4>,
+    BTreeMap<PartyIndex, BroadcastDerivationPhase3to4>,
+);
 
 /// Each proof beside the commitment that its author sent a round before; the crate then compares them.
 fn pair_up(commitments: BTreeMap<u8, Commitments>, openings: BTreeMap<u8, Opening>) -> Result<PairedUp> {
@@ -253,11 +253,9 @@ fn pair_up(commitments: BTreeMap<u8, Commitments>, openings: BTreeMap<u8, Openin
     for ((party, commitment), opening) in commitments.into_iter().zip(openings.into_values()) {
         let index = party_index(party)?;
         proofs.push(ProofCommitment { index, proof: opening.proof, commitment: commitment.proof });
-        committed.insert(
-            index,
-            BroadcastDerivationPhase2to4 { sender_index: index, cc_commitment: commitment.chain_code },
-        );
-        let (aux_chain_code, cc_salt) = (opening.chain_code, opening.chain_code_salt);
+        let (cc_commitment, aux_chain_code, cc_salt) =
+            (commitment.chain_code, opening.chain_code, opening.chain_code_salt);
+        committed.insert(index, BroadcastDerivationPhase2to4 { sender_index: index, cc_commitment });
         opened.insert(index, BroadcastDerivationPhase3to4 { sender_index: index, aux_chain_code, cc_salt });
     }
     Ok((proofs, committed, opened))

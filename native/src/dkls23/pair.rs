@@ -61,7 +61,7 @@ impl Ends {
         Outbox { broadcast: None, private: BTreeMap::from([(self.peer.as_u8(), body)]) }
     }
 
-    fn from_peer<'a>(&self, inbox: &Inbox<'a>) -> Result<&'a [u8]> {
+    fn sent_by_peer<'a>(&self, inbox: &Inbox<'a>) -> Result<&'a [u8]> {
         let peer = self.peer.as_u8();
         inbox.private.get(&peer).copied().ok_or(Fault::MissingMessage { senders: vec![peer] })
     }
@@ -88,7 +88,7 @@ struct Open {
 impl Round for Open {
     fn advance(self: Box<Self>, inbox: &Inbox) -> Result<Next> {
         let Self { ends, seed, salt } = *self;
-        let mut fields = Fields::of(ends.peer.as_u8(), ends.from_peer(inbox)?);
+        let mut fields = Fields::of(ends.peer.as_u8(), ends.sent_by_peer(inbox)?);
         let commitment = *fields.take()?;
         fields.finish()?;
 
@@ -144,7 +144,7 @@ impl Finish {
     fn pairing(&self, inbox: &Inbox) -> Result<Pairing> {
         let Self { ends, seed, commitment, kept: Kept(kept) } = self;
         let peer = ends.peer.as_u8();
-        let message: PairMessage = decode_from(peer, ends.from_peer(inbox)?)?;
+        let message: PairMessage = decode_from(peer, ends.sent_by_peer(inbox)?)?;
         let context = ends.zero_context(ends.peer, ends.me);
         if !ZeroShare::verify_bound_seed(&message.zero_seed, &context, commitment, &message.zero_salt) {
             let what = "its seed for sharing zero does not match its commitment";

@@ -1,9 +1,7 @@
 //! What two parties send each other to set a pair up: in the DKG's third round, and alone when a pair is set up anew.
 
 use dkls23_core::protocols::PartiesMessage;
-use dkls23_core::protocols::dkg::{
-    KeepInitMulPhase3to4, TransmitInitMulPhase3to4, TransmitInitZeroSharePhase3to4,
-};
+use dkls23_core::protocols::dkg::{KeepInitMulPhase3to4, TransmitInitMulPhase3to4, TransmitInitZeroSharePhase3to4};
 use dkls23_core::utilities::ot::base::Seed;
 use dkls23_core::utilities::proofs::{DLogProof, EncProof};
 use k256::{Scalar, Secp256k1};
@@ -45,7 +43,8 @@ impl PairMessage {
         receiver: u8,
     ) -> Result<(TransmitInitZeroSharePhase3to4, TransmitInitMulPhase3to4<Secp256k1>)> {
         let parties = PartiesMessage { sender: party_index(sender)?, receiver: party_index(receiver)? };
-        let zero = TransmitInitZeroSharePhase3to4 { parties: parties.clone(), seed: *self.zero_seed, salt: self.zero_salt };
+        let zero =
+            TransmitInitZeroSharePhase3to4 { parties: parties.clone(), seed: *self.zero_seed, salt: self.zero_salt };
         let mul = TransmitInitMulPhase3to4 {
             parties,
             dlog_proof: self.dlog_proof,

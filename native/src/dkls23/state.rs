@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dkls23_core::protocols::Parameters;
 use dkls23_core::protocols::derivation::DerivData;
+use dkls23_core::protocols::{Parameters, PartyIndex};
 use dkls23_core::utilities::hashes::scalar_to_bytes;
 use dkls23_core::utilities::multiplication::{MulReceiver, MulSender};
 use dkls23_core::utilities::zero_shares::{SeedPair, ZeroShare};
@@ -56,8 +56,8 @@ impl Pairs {
 
     /// Everybody is paired: a share that comes out of the DKG.
     pub fn complete(party: Party, session: &[u8; 32]) -> Self {
-        let peers = party.mul_senders.keys().map(|peer| peer.as_u8());
-        let links = peers.map(|peer| (peer, Arc::new(Link::new(&party, peer, session)))).collect();
+        let peers = party.mul_senders.keys();
+        let links = peers.map(|peer| (peer.as_u8(), Arc::new(Link::new(&party, *peer, session)))).collect();
         Self(RwLock::new(Snapshot { party: Arc::new(party), links }))
     }
 
@@ -86,7 +86,7 @@ impl Pairs {
             party.zero_share.seeds.push(pairing.seed);
             party.mul_senders.insert(index, pairing.sender);
             party.mul_receivers.insert(index, pairing.receiver);
-            Some(Arc::new(Link::new(party, peer, &pairing.session)))
+            Some(Arc::new(Link::new(party, index, &pairing.session)))
         });
         Ok(())
     }
@@ -139,17 +139,17 @@ impl Links {
 
 impl Link {
     /// The digest covers both public gadgets, each drawn from a fresh nonce of its receiver; both ends compute it alike.
-    fn new(party: &Party, peer: u8, session: &[u8; 32]) -> Self {
-        let me = party.party_index.as_u8();
-        let gadget = |scalars: Option<&Vec<Scalar>>| -> Vec<u8> {
-            scalars.into_iter().flatten().flat_map(scalar_to_bytes::<Secp256k1>).collect()
+    fn new(party: &Party, peer: PartyIndex, session: &[u8; 32]) -> Self {
+        let me = party.party_index;
+        let bytes = |gadget: Option<&Vec<Scalar>>| -> Vec<u8> {
+            gadget.into_iter().flatten().flat_map(scalar_to_bytes::<Secp256k1>).collect()
         };
-        let find = |index: &&dkls23_core::protocols::PartyIndex| index.as_u8() == peer;
-        let receiving = party.mul_receivers.iter().find(|(index, _)| find(index)).map(|(_, state)| &state.public_gadget);
-        let sending = party.mul_senders.iter().find(|(index, _)| find(index)).map(|(_, state)| &state.public_gadget);
+        let receiving = bytes(party.mul_receivers.get(&peer).map(|state| &state.public_gadget));
+        let sending = bytes(party.mul_senders.get(&peer).map(|state| &state.public_gadget));
         let (low, high) = if me < peer { (receiving, sending) } else { (sending, receiving) };
-        let parts: [&[u8]; 4] = [session, &[me.min(peer), me.max(peer)], &gadget(low), &gadget(high)];
-        Self { peer, digest: hash("strongroom/native/dkls23/pairing/v1", &parts), live: AtomicBool::new(true) }
+        let ends = [me.min(peer).as_u8(), me.max(peer).as_u8()];
+        let digest = hash("strongroom/native/dkls23/pairing/v1", &[session, &ends, &low, &high]);
+        Self { peer: peer.as_u8(), digest, live: AtomicBool::new(true) }
     }
 }
 

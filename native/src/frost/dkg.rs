@@ -81,8 +81,7 @@ impl<C: Kind> Round for Finish<C> {
             let point = strict(sender, body, round2::Package::<C>::deserialize, round2::Package::serialize)?;
             points.insert(identifier(sender)?, point);
         }
-        let (key, public) =
-            dkg::part3(&self.secret, &self.commitments, &points).map_err(|error| fault_of(&error))?;
+        let (key, public) = dkg::part3(&self.secret, &self.commitments, &points).map_err(|error| fault_of(&error))?;
         let material = keys::material(&key, &public, self.index, *self.context.bytes())?;
         Ok(Next::Done(Outcome::Share(Arc::new(Share { suite: &Frost::<C>::SUITE, material, pairwise: None }))))
     }

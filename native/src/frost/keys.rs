@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use frost_core::keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
 use frost_core::VerifyingKey;
+use frost_core::keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
 use zeroize::Zeroizing;
 
 use super::{Kind, fault_of, identifier};

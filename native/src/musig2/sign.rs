@@ -74,8 +74,7 @@ impl Round for Commit {
     fn advance(self: Box<Self>, _: &Inbox) -> Result<Next> {
         let (secret, key) = (self.keypair.0.secret_key(), self.keypair.0.public_key());
         let fresh = SessionSecretRand::assume_uniformly_random(process::random()?);
-        let (nonce, public) =
-            new_nonce_pair(fresh, Some(&self.joint), Some(secret), key, Some(&self.message), None);
+        let (nonce, public) = new_nonce_pair(fresh, Some(&self.joint), Some(secret), key, Some(&self.message), None);
         let nonce = Nonce(Some(nonce));
         let outbox = Outbox { broadcast: Some(public.serialize().to_vec()), private: BTreeMap::new() };
         Next::send(outbox, Contribute { signer: *self, nonce, public })

@@ -120,6 +120,11 @@ impl PyKeyShare {
     fn __repr__(&self) -> String {
         let package = &self.0.material.package;
         let (suite, index) = (&package.suite, self.0.material.index);
-        format!("<KeyShare {index} of {} ({} sign), {suite}, {}>", package.parties, package.threshold, hex::encode(&package.public_key))
+        format!(
+            "<KeyShare {index} of {} ({} sign), {suite}, {}>",
+            package.parties,
+            package.threshold,
+            hex::encode(&package.public_key)
+        )
     }
 }

@@ -17,9 +17,7 @@ mod strongroom_native {
     #[pymodule_export]
     use super::error::NativeError;
     #[pymodule_export]
-    use super::functions::{
-        combine, dkg, harden_process, keccak256, output_key, pair, sign, suites, verify,
-    };
+    use super::functions::{combine, dkg, harden_process, keccak256, output_key, pair, sign, suites, verify};
     #[pymodule_export]
     use super::handles::{PyDataKey, PyKeyShare};
 
