@@ -5,6 +5,6 @@ Exit status: 0 done, 1 refused, 2 used wrongly. With --json one document goes to
 
 from __future__ import annotations
 
-from strongroom_client.cli.main import main
+from strongroom_client.cli.commands import main
 
 __all__ = ["main"]
