@@ -63,7 +63,8 @@ class Path:
         )
         try:
             found = verifier.verify(leaf, between)
-        except verification.VerificationError as error:
+        # ValueError: the library parses names late, and then it is no VerificationError.
+        except (verification.VerificationError, ValueError) as error:
             raise Refusal("evidence_chain", f"the certificates are no path to the root: {_short(error)}") from error
         # The verifier may leave certificates out and reorder them; AWS's order is fixed, so another one is a sign of
         # somebody's hand.
