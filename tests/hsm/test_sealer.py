@@ -1,0 +1,158 @@
+"""Wrapped keys: they open for the same token and context, and for no other; what the token's vector is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from strongroom.errors import Refusal
+from strongroom.wire import cbor
+from strongroom_hsm.backends import Backends
+from strongroom_hsm.cryptoki import Cryptoki
+from strongroom_hsm.sealer import Pkcs11Sealer, Wrapped
+from tests.hsm.places import Place
+
+CONTEXT = {"signer": "hsm-a", "wallet": "00" * 32, "epoch": "1", "kind": "share"}
+
+
+def refused(sealer: Pkcs11Sealer, wrapped: bytes, context: dict[str, str] | None = None) -> str:
+    with pytest.raises(Refusal) as caught:
+        sealer.open_key(wrapped, context or CONTEXT)
+    assert caught.value.code == "sealed_mismatch", caught.value
+    return caught.value.reason
+
+
+def test_a_key_comes_back(backends: Backends) -> None:
+    key, wrapped = backends.sealer.new_key(CONTEXT)
+    assert len(key.expose()) == 32
+    assert backends.sealer.open_key(wrapped, dict(reversed(CONTEXT.items()))).expose() == key.expose()
+    assert bytes(key.expose()) not in wrapped
+
+
+def test_a_restart_keeps_it(place: Place) -> None:
+    first = place.open()
+    key, wrapped = first.sealer.new_key(CONTEXT)
+    first.token.close()
+    second = place.open()
+    assert second.sealer.open_key(wrapped, CONTEXT).expose() == key.expose()
+    second.token.close()
+
+
+def test_each_is_another_key_under_another_vector(backends: Backends) -> None:
+    made = [backends.sealer.new_key(CONTEXT) for _ in range(20)]
+    assert len({bytes(key.expose()) for key, _ in made}) == 20
+    assert len({Wrapped.decode(wrapped).iv for _, wrapped in made}) == 20
+
+
+@pytest.mark.parametrize("field", CONTEXT)
+def test_another_signer_wallet_epoch_or_kind(backends: Backends, field: str) -> None:
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    refused(backends.sealer, wrapped, CONTEXT | {field: "other"})
+    refused(backends.sealer, wrapped, {name: value for name, value in CONTEXT.items() if name != field})
+
+
+def test_another_token(backends: Backends, make_place: Callable[[str], Place]) -> None:
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    backends.token.close()
+    other = make_place("hsm-a").open()
+    assert "under key" in refused(other.sealer, wrapped)
+    # Whoever rewrites the key's name meets another key.
+    _, own = other.sealer.new_key(CONTEXT)
+    parsed = Wrapped.decode(wrapped)
+    refused(other.sealer, Wrapped(Wrapped.decode(own).key, parsed.iv, parsed.sealed).encode())
+    other.token.close()
+
+
+def test_every_changed_byte(backends: Backends) -> None:
+    """SoftHSM answers CKR_GENERAL_ERROR to a bad tag; the session is alive, so the blob is at fault."""
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    for where in range(len(wrapped)):
+        changed = bytearray(wrapped)
+        changed[where] ^= 0x01
+        refused(backends.sealer, bytes(changed))
+    assert backends.degraded() is None
+    backends.sealer.open_key(wrapped, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "wrapped", [b"", b"\xff", cbor.encode({}), cbor.encode({"v": 2, "key": b"", "iv": bytes(12), "sealed": bytes(48)})]
+)
+def test_what_no_token_wrapped(backends: Backends, wrapped: bytes) -> None:
+    refused(backends.sealer, wrapped)
+
+
+def test_the_exposed_key_is_wiped(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytearray] = []
+    encrypt, decrypt = Cryptoki.encrypt, Cryptoki.decrypt
+
+    def watch_encrypt(
+        self: Cryptoki, session: int, key: int, plain: bytearray, aad: bytes, iv: bytes
+    ) -> tuple[bytes, bytes]:
+        assert any(plain)
+        seen.append(plain)
+        return encrypt(self, session, key, plain, aad, iv)
+
+    def watch_decrypt(self: Cryptoki, session: int, key: int, sealed: bytes, aad: bytes, iv: bytes) -> bytearray:
+        seen.append(plain := decrypt(self, session, key, sealed, aad, iv))
+        assert any(plain)
+        return plain
+
+    monkeypatch.setattr(Cryptoki, "encrypt", watch_encrypt)
+    monkeypatch.setattr(Cryptoki, "decrypt", watch_decrypt)
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    backends.sealer.open_key(wrapped, CONTEXT)
+    assert seen == [bytearray(32), bytearray(32)]
+
+
+# --- who makes the vector ---
+
+
+def test_a_token_that_writes_its_own_vector(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CloudHSM: zeros go in, and what is in the caller's buffer afterwards is the vector that was used."""
+    given: list[bytes] = []
+    real = Cryptoki.encrypt
+
+    def cloudhsm(
+        self: Cryptoki, session: int, key: int, plain: bytearray, aad: bytes, iv: bytes
+    ) -> tuple[bytes, bytes]:
+        given.append(iv)
+        return real(self, session, key, plain, aad, b"token's iv 1")
+
+    monkeypatch.setattr(Cryptoki, "encrypt", cloudhsm)
+    sealer = Pkcs11Sealer(backends.token, token_makes_iv=True)
+    key, wrapped = sealer.new_key(CONTEXT)
+    assert given == [bytes(12)]
+    assert Wrapped.decode(wrapped).iv == b"token's iv 1"
+    assert sealer.open_key(wrapped, CONTEXT).expose() == key.expose()
+
+
+def test_a_vector_written_over_ours_is_taken(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The buffer that the library gets is read back after the call, byte for byte."""
+    call = Cryptoki._call
+
+    def overwrite(self: Cryptoki, name: str, *arguments: object) -> None:
+        if name == "C_EncryptInit":
+            _write_vector(arguments[1], b"\xaa" * 12)
+        call(self, name, *arguments)
+
+    monkeypatch.setattr(Cryptoki, "_call", overwrite)
+    key, wrapped = backends.sealer.new_key(CONTEXT)
+    assert Wrapped.decode(wrapped).iv == b"\xaa" * 12
+    assert backends.sealer.open_key(wrapped, CONTEXT).expose() == key.expose()
+
+
+def _write_vector(mechanism: object, vector: bytes) -> None:
+    import ctypes
+
+    from strongroom_hsm.cryptoki import _GcmParams
+
+    parameters = _GcmParams.from_address(mechanism._obj.parameter)  # type: ignore[attr-defined]
+    ctypes.memmove(parameters.iv, vector, len(vector))
+
+
+def test_zeros_are_never_a_vector(backends: Backends) -> None:
+    """SoftHSM takes any vector, also one of zeros, and a reused one: said to make its own, it is found out."""
+    sealer = Pkcs11Sealer(backends.token, token_makes_iv=True)
+    with pytest.raises(Refusal, match="bad_configuration: the token made no vector"):
+        sealer.new_key(CONTEXT)
