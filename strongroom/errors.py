@@ -99,7 +99,14 @@ CODES: Final[dict[str, Code]] = {
     "bad_share": Code("fault", "The signer named sent a wrong share, provably. Exclude it."),
     "ot_check_failed": Code("fault", "The signer named failed a check that only its peer can see. Officers decide."),
     "unexpected_sender": Code("fault", "A message came from a party that has no part in this round."),
+    "unexpected_message": Code("fault", "A party sent a kind of message that this round does not have."),
+    "duplicate_message": Code("fault", "A party sent two messages of one kind for one round."),
+    "foreign_message": Code(
+        "fault", "A message of another ceremony or round: start again; if it repeats, change the host."
+    ),
     "missing_message": Code("fault", "Send the messages of every participant of this round."),
+    "bad_proof": Code("fault", "The signer named sent a proof or an opening that does not verify. Exclude it."),
+    "no_randomness": Code("unavailable", "The operating system gives no randomness: look at the machine."),
     "aborted": Code("fault", "Try another set of signers; nobody could be blamed."),
     "seal_mismatch": Code("refused", "Load the blob that this signer sealed for this wallet and epoch."),
     "misuse": Code("internal", "Report this: a program used the native module against its contract."),

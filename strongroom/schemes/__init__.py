@@ -12,7 +12,7 @@ import strongroom_native as native
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from strongroom.errors import CODES, Refusal
+from strongroom.errors import Refusal
 
 KEY_PATH_ONLY = b""
 """The BIP-341 tweak of BIP-340 wallets: key path only, no script tree."""
@@ -121,10 +121,5 @@ def combine(
 
 def native_refusal(error: native.NativeError, names: dict[int, str]) -> Refusal:
     """The native module's error as a Refusal; culprits by name where `names` has their party number."""
-    code = error.code if error.code in CODES else _FALLBACK.get(error.code, "aborted")
     culprits = tuple(names.get(culprit, str(culprit)) for culprit in error.culprits)
-    reason = error.reason if code == error.code else f"{error.code}: {error.reason}"
-    return Refusal(code, reason, culprits=culprits, verdict=error.verdict)
-
-
-_FALLBACK = {"invalid_argument": "misuse"}
+    return Refusal(error.code, error.reason, culprits=culprits, verdict=error.verdict)

@@ -31,6 +31,12 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["SOFTHSM2_CONF"] = before
 
 
+@pytest.fixture(autouse=True)
+def _close_tokens() -> Iterator[None]:
+    yield
+    places.close_all()
+
+
 @pytest.fixture(scope="session")
 def authority() -> Authority:
     return Authority("operator hsms", issuer=Authority())
@@ -67,7 +73,5 @@ def own_place(make_place: Callable[[str], Place]) -> Place:
 
 
 @pytest.fixture
-def backends(place: Place) -> Iterator[Backends]:
-    opened = place.open()
-    yield opened
-    opened.token.close()
+def backends(place: Place) -> Backends:
+    return place.open()

@@ -6,6 +6,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from strongroom.evidence.statement import Mode
 from strongroom.signer.configuration import Configuration, Officers, Sealing
@@ -22,6 +23,8 @@ MODULES = (
     "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
     "/usr/lib64/pkcs11/libsofthsm2.so",
 )
+T = TypeVar("T")
+
 PIN = "8265-token-pin"
 OFFICER_PIN = "security-officer"
 
@@ -36,6 +39,20 @@ def configure(folder: Path) -> None:
     conf = folder / "softhsm2.conf"
     conf.write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n")
     os.environ["SOFTHSM2_CONF"] = str(conf)
+
+
+_opened: list[Token[Any]] = []
+
+
+def opened(token: Token[T]) -> Token[T]:
+    """The library belongs to one token at a time: a test's last word is `close_all`."""
+    _opened.append(token)
+    return token
+
+
+def close_all() -> None:
+    while _opened:
+        _opened.pop().close()
 
 
 @dataclass(frozen=True)
@@ -71,8 +88,8 @@ class Place:
     def provision(self) -> Provisioned:
         return provision(self.address, self.labels, self.pin, self.name)
 
-    def token(self) -> Token[Keys]:
-        return Token(self.address, self.pin, self.labels.load)
+    def token(self, pin: Pin | None = None) -> Token[Keys]:
+        return opened(Token(self.address, pin or self.pin, self.labels.load))
 
     def certified(self) -> Certified:
         return Certified.load(self.folder / "certificate.pem", self.folder / "chain.pem")
@@ -81,7 +98,9 @@ class Place:
         return Configuration(mode, self.name, Officers((bytes(32),), 1), Sealing("pkcs11", self.labels.kek))
 
     def open(self) -> Backends:
-        return open_backends(self.address, self.labels, self.pin, self.certified(), self.configuration())
+        backends = open_backends(self.address, self.labels, self.pin, self.certified(), self.configuration())
+        opened(backends.token)
+        return backends
 
 
 def init_token(folder: Path, label: str, *, pin: str = PIN, name: str = "hsm-a") -> Place:

@@ -33,7 +33,6 @@ def test_the_request_is_for_the_key_in_the_token(place: Place) -> None:
     csr = x509.load_pem_x509_csr(place.provision().request)
     token = place.token()
     public = token.run(lambda live: live.keys.public)
-    token.close()
     key = csr.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey) and spki(key) == spki(public)
 
@@ -110,4 +109,3 @@ def test_an_expired_certificate_is_told(place: Place, authority: Authority, tmp_
     )
     late = dataclasses.replace(backends, expires=0)
     assert "expired" in (late.degraded() or "")
-    backends.token.close()

@@ -36,7 +36,6 @@ def test_a_restart_keeps_it(place: Place) -> None:
     first.token.close()
     second = place.open()
     assert second.sealer.open_key(wrapped, CONTEXT).expose() == key.expose()
-    second.token.close()
 
 
 def test_each_is_another_key_under_another_vector(backends: Backends) -> None:
@@ -61,7 +60,6 @@ def test_another_token(backends: Backends, make_place: Callable[[str], Place]) -
     _, own = other.sealer.new_key(CONTEXT)
     parsed = Wrapped.decode(wrapped)
     refused(other.sealer, Wrapped(Wrapped.decode(own).key, parsed.iv, parsed.sealed).encode())
-    other.token.close()
 
 
 def test_every_changed_byte(backends: Backends) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from strongroom import schemes, signatures
 from strongroom.channel.envelope import contribution_signing_bytes
@@ -52,15 +52,15 @@ class Signed:
     attempt: int
 
 
-class Reservation:
-    """What must be durable before the last trip. `attempt` runs while the signers compute the first trip, `last` while
-    they compute the last but one (the first, where there are two). Either may raise to stop the ceremony."""
+class Reservation(Protocol):
+    """What must be durable before the last trip. Each is called while the signers compute a trip, again for each
+    attempt, and may raise to stop the ceremony."""
 
-    def attempt(self, number: int, signers: tuple[str, ...]) -> None:
-        raise NotImplementedError
+    def begin(self, attempt: int, signers: tuple[str, ...], *, last: bool) -> None:
+        """During the first trip. last: the next one is the last, so that `before_last` is not called."""
 
-    def last(self) -> None:
-        raise NotImplementedError
+    def before_last(self) -> None:
+        """During the last trip but one."""
 
 
 class SigningFailed(Exception):
@@ -132,13 +132,9 @@ def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, res
 def _during(
     reservation: Reservation, attempt: int, chosen: tuple[str, ...], count: int
 ) -> Mapping[int, Callable[[], None]]:
-    def both() -> None:
-        reservation.attempt(attempt, chosen)
-        reservation.last()
-
     if count == 2:
-        return {1: both}
-    return {1: lambda: reservation.attempt(attempt, chosen), count - 1: reservation.last}
+        return {1: lambda: reservation.begin(attempt, chosen, last=True)}
+    return {1: lambda: reservation.begin(attempt, chosen, last=False), count - 1: reservation.before_last}
 
 
 def _combine(task: Task, ceremony: bytes, chosen: tuple[str, ...], lasts: Mapping[str, Last]) -> bytes:

@@ -1,7 +1,8 @@
 """The states of a request, and every step that is allowed between them. Nothing else moves a request.
 
 `unknown` begins before a request of the ceremony's last trip is sent to anybody: from there on a signature may exist,
-and only identical bytes may be tried again. A request is `failed` only when none can exist.
+and only identical bytes may be tried again. A request is `failed` only when none can exist: the worker that marked it
+`unknown` and then never came to the last trip says so itself; after a crash nobody can.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ALLOWED: Final[Mapping[State, frozenset[State]]] = {
     "received": frozenset({"judged", "refused", "expired", "failed"}),
     "judged": frozenset({"signing", "unknown", "refused", "failed", "expired"}),
     "signing": frozenset({"unknown", "refused", "failed", "expired"}),
-    "unknown": frozenset({"signed"}),
+    "unknown": frozenset({"signed", "refused", "failed", "expired"}),
     "signed": frozenset({"broadcast"}),
     "broadcast": frozenset({"included"}),
     "included": frozenset({"confirmed", "broadcast"}),  # back: the block was reorganised away
