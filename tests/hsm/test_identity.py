@@ -17,7 +17,7 @@ from strongroom_hsm.backends import open_backends
 from strongroom_hsm.identity import Certified, spki
 from strongroom_hsm.keys import decode_point
 from tests.hsm.authority import DAY, LEAF, START, Authority, usage
-from tests.hsm.places import Place
+from tests.hsm.places import Place, opened
 
 
 def test_the_request(place: Place) -> None:
@@ -107,5 +107,6 @@ def test_an_expired_certificate_is_told(place: Place, authority: Authority, tmp_
     backends = open_backends(
         place.address, place.labels, place.pin, certified(place, authority, tmp_path, days=2), place.configuration()
     )
+    opened(backends.token)
     late = dataclasses.replace(backends, expires=0)
     assert "expired" in (late.degraded() or "")
