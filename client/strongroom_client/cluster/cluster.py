@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from strongroom.errors import Refusal
+from strongroom.signer.configuration import Configuration
 from strongroom.wallet.order import Member
 from strongroom_client import documents, officers, orders
 from strongroom_client.api import Api
@@ -55,6 +56,7 @@ class Cluster:
         self._processes: dict[str, Process] = {}
         self._sockets: dict[str, Path] = {}
         self.roster: tuple[Member, ...] = ()
+        self.configurations: dict[str, Configuration] = {}
 
     def __enter__(self) -> Cluster:
         try:
@@ -125,6 +127,7 @@ class Cluster:
 
     def _prepare(self, signer: SignerPlan, roots: Roots) -> Member:
         configured = signers.configuration(self.plan, signer, officers.load_pins(self.plan.officers), roots)
+        self.configurations[signer.name] = configured
         signers.write_config(self.plan, signer, configured)
         if signer.kind == "hsm":
             signers.provision(self.plan, signer)
@@ -199,10 +202,14 @@ class Cluster:
     def resume(self, name: str) -> None:
         self.process(name).send(signal.SIGCONT)
 
-    def redirect(self, name: str, socket: Path | None) -> None:
-        """Makes the host dial another socket for this signer (None: its own), and restarts the host."""
+    def set_address(self, name: str, socket: Path | None) -> None:
+        """What the host dials for this signer (None: its own socket), from the host's next start."""
         self._sockets[name] = self.socket(name) if socket is None else socket
         self._write_host()
+
+    def redirect(self, name: str, socket: Path | None) -> None:
+        """`set_address`, and a restart of the host."""
+        self.set_address(name, socket)
         self.restart(HOST)
 
 

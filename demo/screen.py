@@ -1,0 +1,50 @@
+"""What the demo prints: numbered steps, each with what it proves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from strongroom.errors import Refusal
+
+
+class Screen:
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._began = time.monotonic()
+        self._step = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def step(self, title: str, proves: str) -> None:
+        self._step += 1
+        self.console.print(f"\n[bold]{self._step:2}  {escape(title)}[/]  [dim]{self.seconds:.1f} s[/]")
+        self.console.print(f"    [dim]proves: {escape(proves)}[/]")
+
+    def say(self, text: str) -> None:
+        self.console.print(f"    {escape(text)}")
+
+    def note(self, text: str) -> None:
+        self.console.print(f"    [dim]{escape(text)}[/]")
+
+    def good(self, text: str) -> None:
+        self.console.print(f"    [green]✓[/] {escape(text)}")
+
+    def refused(self, by: str, refusal: Refusal) -> None:
+        culprits = f", culprit {', '.join(refusal.culprits)} ({refusal.verdict or 'named'})" if refusal.culprits else ""
+        self.console.print(f"    [yellow]✋ {escape(by)} refuses[/]  [bold]{refusal.code}[/]{escape(culprits)}")
+        self.console.print(f"       [dim]{escape(refusal.reason)}[/]")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        grid = Table(box=None, pad_edge=False, header_style="dim")
+        for column in columns:
+            grid.add_column(column, overflow="fold")
+        for row in rows:
+            grid.add_row(*(escape(cell) for cell in row))
+        self.console.print(grid, soft_wrap=False)
