@@ -1,4 +1,4 @@
-"""A signer is lost and comes back: two of three sign on; a share opens for the one that sealed it and for nobody else."""
+"""A signer is lost and comes back: two of three sign on; a share opens for whoever sealed it, and for nobody else."""
 
 from __future__ import annotations
 

@@ -12,13 +12,16 @@ Verdict = Literal["proof", "accusation", "unattributed"]
 class NativeError(Exception):
     """A refusal or a fault; never carries secret material.
 
-    code: stable, one of the table in `src/error.rs` (`malformed_message`, `unexpected_sender`, `missing_message`,
-        `oversized_message`, `bad_share`, `ot_check_failed`, `aborted`, `not_paired`, `wrong_process`, `misuse`,
-        `seal_mismatch`, `panic`, ...).
+    code: stable, one of the table in `src/error.rs`.
+        A message: `malformed_message`, `oversized_message`, `foreign_message` (of another session, round or addressee).
+        The set of messages: `unexpected_sender`, `unexpected_message`, `duplicate_message`, `missing_message`.
+        A cheat: `bad_share`, `bad_proof` (a proof, or the opening of a commitment), `ot_check_failed`.
+        Nobody's: `aborted`. This process: `not_paired`, `wrong_process`, `no_randomness`, `panic`.
+        The caller's: `misuse`, `seal_mismatch`.
     verdict: who could believe it. `proof`: anyone can check it. `accusation`: only the accuser can know.
         `unattributed`: nobody is named. `None` for a caller's own mistake.
-    culprits: party numbers, sorted, without duplicates; empty unless proof or accusation (or a malformed message,
-        which names its sender).
+    culprits: party numbers, sorted, without duplicates; empty unless proof or accusation. `not_paired` lists the
+        missing peers here, without a verdict.
     """
 
     code: str
@@ -82,9 +85,9 @@ class KeyShare:
     def paired(self) -> list[int]:
         """Parties with which pairwise (OT) state is set up in this process; for suites without pairwise state: all others."""
     def unpair(self, peer: int) -> None:
-        """Destroys the pairwise state with `peer` at once."""
+        """Destroys the pairwise state with `peer` at once; signings in flight that rest on it end with `not_paired`."""
     def pairing_digest(self, peer: int) -> bytes | None:
-        """SHA-256 over public parts of the set-up's transcript: differs after every set-up. None if not paired."""
+        """SHA-256 over public parts of the set-up's transcript: equal at both ends, different after every set-up. None if not paired."""
 
 @final
 class Ceremony:
@@ -115,8 +118,9 @@ def pair(share: KeyShare, session: bytes, peer: int) -> Ceremony:
 def sign(
     share: KeyShare, session: bytes, signers: Sequence[int], message: bytes, tweak: bytes | None = None
 ) -> Ceremony:
-    """signers: exactly `threshold` distinct party numbers, this one among them. ECDSA: message is the 32-byte digest.
-    tweak (BIP-340 suites): None signs under the bare key, b"" under the BIP-341 key-path-only output key, 32 bytes: script root."""
+    """signers: exactly `threshold` distinct party numbers, this one among them. ECDSA: message is the 32-byte digest;
+    MuSig2: 32 bytes too. tweak (BIP-340 suites): None signs under the bare key, b"" under the BIP-341 key-path-only
+    output key, 32 bytes: script root."""
 
 def combine(
     suite: str,
@@ -129,12 +133,15 @@ def combine(
     """The one ordinary signature, verified. ECDSA: r || s || recovery id (65 bytes, low s). Others: 64 bytes.
     Raises NativeError `bad_share` with verdict `proof` and culprits where the protocol proves one."""
 
-def verify(suite: str, public_key: bytes, message: bytes, signature: bytes, tweak: bytes | None = None) -> bool: ...
+def verify(suite: str, public_key: bytes, message: bytes, signature: bytes, tweak: bytes | None = None) -> bool:
+    """ECDSA wants what `combine` gives: 65 bytes, low s, the recovery id that recovers `public_key`."""
+
 def output_key(public_key: bytes, tweak: bytes) -> bytes:
     """BIP-341 x-only output key (32 bytes) of a BIP-340 wallet."""
 
 def suites() -> list[dict[str, Any]]:
-    """Each {"suite", "curve", "library", "version", "auditor" ("none" where unaudited), "randomness", "pairwise", "rounds"}."""
+    """Each {"suite", "curve", "library", "version", "auditor" ("none" where unaudited), "randomness", "pairwise",
+    "rounds" (rounds of messages by kind of ceremony; a signer's contribution comes on top)}."""
 
 def keccak256(data: bytes) -> bytes: ...
 def harden_process() -> None:

@@ -1,1 +1,1 @@
-"""Evidence: what proves what a signer is. Untrusted bytes go in; a `Statement` comes out, or a Refusal and its reason."""
+"""Evidence: what proves what a signer is. Untrusted bytes go in; a `Statement` comes out, or a Refusal and why."""

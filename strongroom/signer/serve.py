@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import struct
 import threading
+import time
 from collections.abc import Callable
 
 from strongroom.errors import Refusal
@@ -23,7 +25,10 @@ IDLE_TIMEOUT = 600.0
 """Seconds a host may keep a pooled connection silent."""
 
 REQUEST_TIMEOUT = 30.0
-"""Seconds within which a begun frame must be complete."""
+"""Seconds within which a begun frame must be complete, and an answer be taken."""
+
+BUFFER = 128 * 1024
+"""Bytes: a DKLs23 signing round among three fits; what is larger is received in parts."""
 
 _MAX_PREAMBLE = 32
 
@@ -60,46 +65,79 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            with connection:
-                if self._preamble is not None:
-                    connection.settimeout(PREAMBLE_TIMEOUT)
-                    if not _greet(connection, self._preamble):
-                        return
-                while self._exchange(connection):
-                    pass
+            if self._preamble is not None:
+                connection.settimeout(PREAMBLE_TIMEOUT)
+                if not _greet(connection, self._preamble):
+                    return
+            frames = _Frames(connection)
+            while (payload := frames.receive()) is not None:
+                connection.sendall(frame.encode_frame(self._handle(payload)))
+        except Refusal as refusal:
+            # The rest of the stream cannot be trusted to be frames.
+            with contextlib.suppress(OSError):
+                connection.sendall(frame.encode_frame(frame.encode_refusal(refusal)))
         except (OSError, EOFError):
             pass  # the host went away; whatever it was told before stands
         finally:
+            connection.close()
             self._free.release()
 
-    def _exchange(self, connection: socket.socket) -> bool:
-        """One request and its answer. False when the connection is over."""
-        connection.settimeout(IDLE_TIMEOUT)
-        header = connection.recv(frame.HEADER)
-        if not header:
-            return False
-        connection.settimeout(REQUEST_TIMEOUT)
-        try:
-            header += _receive(connection, frame.HEADER - len(header))
-            payload = _receive(connection, frame.frame_length(header))
-        except Refusal as refusal:
-            # The rest of the stream cannot be trusted to be frames.
-            connection.sendall(frame.encode_frame(frame.encode_refusal(refusal)))
-            return False
-        connection.sendall(frame.encode_frame(self._handle(payload)))
-        return True
 
+class _Frames:
+    """Frames off one connection. A frame that fits the buffer costs one call of the kernel.
 
-def _receive(connection: socket.socket, size: int) -> bytes:
-    """Exactly `size` bytes. Raises EOFError where the stream ends before."""
-    buffer = bytearray(size)
-    view, got = memoryview(buffer), 0
-    while got < size:
-        count = connection.recv_into(view[got:])
+    The kernel's own timeouts (SO_RCVTIMEO) keep the socket blocking: Python's would poll before every read.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(None)
+        self._connection = connection
+        self._buffer = bytearray(BUFFER)
+        self._view = memoryview(self._buffer)
+        _set_timeout(connection, socket.SO_SNDTIMEO, REQUEST_TIMEOUT)
+        _set_timeout(connection, socket.SO_RCVTIMEO, IDLE_TIMEOUT)
+
+    def receive(self) -> bytes | None:
+        """The next payload; None when the peer is done. Raises EOFError within a frame, Refusal for what is none."""
+        got = self._connection.recv_into(self._buffer)
+        if got == 0:
+            return None
+        if got < frame.HEADER or got < frame.HEADER + frame.frame_length(self._buffer[: frame.HEADER]):
+            return self._rest(got)
+        length = frame.frame_length(self._buffer[: frame.HEADER])
+        if got > frame.HEADER + length:
+            raise Refusal("malformed_frame", "a second request was sent before the first was answered")
+        return bytes(self._view[frame.HEADER : got])
+
+    def _rest(self, got: int) -> bytes:
+        """A frame that came in parts, or is larger than the buffer."""
+        deadline = time.monotonic() + REQUEST_TIMEOUT
+        _set_timeout(self._connection, socket.SO_RCVTIMEO, REQUEST_TIMEOUT)
+        while got < frame.HEADER:
+            got += self._read(self._view[got : frame.HEADER], deadline)
+        length = frame.frame_length(self._buffer[: frame.HEADER])
+        have = got - frame.HEADER
+        payload = bytearray(length)
+        if have > length:
+            raise Refusal("malformed_frame", "a second request was sent before the first was answered")
+        payload[:have] = self._view[frame.HEADER : got]
+        view = memoryview(payload)
+        while have < length:
+            have += self._read(view[have:], deadline)
+        _set_timeout(self._connection, socket.SO_RCVTIMEO, IDLE_TIMEOUT)
+        return bytes(payload)
+
+    def _read(self, target: memoryview, deadline: float) -> int:
+        if time.monotonic() > deadline:
+            raise EOFError  # a peer that drips bytes holds no thread for ever
+        count = self._connection.recv_into(target)
         if count == 0:
             raise EOFError
-        got += count
-    return bytes(buffer)
+        return count
+
+
+def _set_timeout(connection: socket.socket, option: int, seconds: float) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", int(seconds), 0))
 
 
 def _greet(connection: socket.socket, port: int) -> bool:

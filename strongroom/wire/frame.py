@@ -26,7 +26,7 @@ def encode_frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(HEADER, "big") + payload
 
 
-def frame_length(header: bytes) -> int:
+def frame_length(header: bytes | bytearray) -> int:
     """The payload's length. Raises Refusal `oversized_frame` before a byte of it is read or stored."""
     if len(header) != HEADER:
         raise Refusal("malformed_frame", "a frame's header was cut short")
