@@ -1,0 +1,1 @@
+"""The HTTP API: translates between JSON and `custody`, and decides nothing."""

@@ -1,0 +1,64 @@
+"""Endpoints about requests: submitted once, signed at once, followed until their transaction is final."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from flask import request
+from flask_openapi import APIBlueprint
+
+from strongroom.errors import Refusal
+from strongroom_host.api import views
+from strongroom_host.api.schemas import NewRequest, Nothing, Request, RequestPath, Requests, WalletPath
+from strongroom_host.custody import Submission
+from strongroom_host.service import Service
+
+MOST_KEY: Final = 255
+
+
+def blueprint(service: Service) -> APIBlueprint:
+    api = APIBlueprint("requests", __name__, url_prefix="/v1")
+    custody = service.custody
+
+    @api.post("/requests", responses={201: Request, 200: Request})
+    def submit(body: NewRequest) -> tuple[dict[str, Any], int]:
+        """Signs an intent, and broadcasts its transaction. 200: it was known; the same bytes are signed once."""
+        submission = Submission(
+            bytes.fromhex(body.intent),
+            bytes.fromhex(body.signature),
+            idempotency_key(),
+            None if body.signers is None else tuple(body.signers),
+        )
+        found, new = custody.submit(submission)
+        return views.request(found), 201 if new else 200
+
+    @api.get("/requests", responses={200: Requests})
+    def list_requests() -> dict[str, Any]:
+        """The newest hundred, of `?wallet=` or of all wallets."""
+        wallet = request.args.get("wallet")
+        if wallet is not None:
+            wallet = WalletPath.model_validate({"wallet": wallet}).wallet
+        return {"requests": [views.request(each) for each in custody.requests.all(wallet)]}
+
+    @api.get("/requests/<request>", responses={200: Request})
+    def get_request(path: RequestPath) -> dict[str, Any]:
+        """One request; the chain is asked what became of its transaction."""
+        return views.request(custody.chains.refresh(custody.requests.get(path.request)))
+
+    @api.post("/requests/<request>/retry", responses={200: Request})
+    def retry(path: RequestPath, body: Nothing) -> dict[str, Any]:
+        """The same bytes once more: of a request that failed, whose outcome is unknown, or that no node took."""
+        return views.request(custody.retry(path.request))
+
+    return api
+
+
+def idempotency_key() -> str | None:
+    """The hash of the header's key. Raises Refusal `malformed_message`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MOST_KEY:
+        raise Refusal("malformed_message", f"an Idempotency-Key has 1 to {MOST_KEY} characters")
+    return hashlib.sha256(key.encode()).hexdigest()

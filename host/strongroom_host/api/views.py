@@ -1,0 +1,84 @@
+"""Stored things as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from strongroom import schemes
+from strongroom.chains import evm
+from strongroom.wallet.order import Member
+from strongroom.wire.fields import Fields
+from strongroom_host.relay.relay import EPOCH
+from strongroom_host.relay.wallets import Dealt
+from strongroom_host.storage.requests import Request
+from strongroom_host.storage.wallets import Wallet
+
+Json = dict[str, Any]
+
+
+def wallet(each: Wallet) -> Json:
+    order = each.signed_order.order
+    public_key, address = None, None
+    if each.dealt is not None:
+        key = Dealt.parse(Fields.decode(each.dealt, "dealt")).public_key
+        public_key, address = key.hex(), address_of(order.scheme, key)
+    return {
+        "wallet": each.wallet,
+        "order": each.signed_order.order_id.hex(),
+        "phase": each.phase,
+        "mode": order.mode,
+        "scheme": order.scheme,
+        "threshold": order.threshold,
+        "epoch": EPOCH,
+        "public_key": public_key,
+        "address": address,
+        "signers": [member(one) for one in order.roster],
+    }
+
+
+def address_of(scheme: str, public_key: bytes) -> str:
+    """As the certificate gives it: EIP-55, or the key that signatures verify under, in hex."""
+    if schemes.suite(scheme).digest:
+        return evm.checksum(evm.address(public_key))
+    return schemes.wallet_key(scheme, public_key).hex()
+
+
+def member(each: Member) -> Json:
+    return {
+        "name": each.name,
+        "root": each.root,
+        "trust": each.trust.hex(),
+        "measurements": {name: value.hex() for name, value in each.measurements.items()},
+        "labels": labels(each),
+    }
+
+
+def labels(each: Member) -> Json:
+    return dict(each.labels.value())
+
+
+def request(each: Request) -> Json:
+    transaction = None
+    if each.raw is not None:
+        transaction = {
+            "hash": each.hash,
+            "raw": each.raw.hex(),
+            "chain_id": each.chain_id,
+            "nonce": each.nonce,
+            "block": each.block,
+            "confirmations": each.confirmations,
+            "status": each.status,
+        }
+    return {
+        "request": each.request,
+        "wallet": each.wallet,
+        "kind": each.kind,
+        "state": each.state,
+        "intent": each.intent.hex(),
+        "signers": list(each.signers),
+        "attempt": each.attempt,
+        "signature": None if each.signature is None else each.signature.hex(),
+        "transaction": transaction,
+        "error": each.error,
+        "history": [{"state": state, "at": at, "reason": reason} for state, at, reason in each.history],
+    }

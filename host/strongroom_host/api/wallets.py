@@ -1,0 +1,71 @@
+"""Endpoints about wallets: their creation, their certificate, fresh attestations of it, transactions to be signed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_openapi import APIBlueprint
+
+from strongroom.chains import evm
+from strongroom.errors import Refusal
+from strongroom.wallet.order import SignedOrder
+from strongroom_host.api import views
+from strongroom_host.api.schemas import (
+    Attestations,
+    Certificate,
+    NewTransaction,
+    NewWallet,
+    Nonce,
+    Prepared,
+    Wallet,
+    WalletPath,
+    Wallets,
+)
+from strongroom_host.service import Service
+
+
+def blueprint(service: Service) -> APIBlueprint:
+    api = APIBlueprint("wallets", __name__, url_prefix="/v1")
+    custody = service.custody
+
+    @api.post("/wallets", responses={201: Wallet})
+    def create_wallet(body: NewWallet) -> tuple[dict[str, Any], int]:
+        """Has the signers make the wallet of an order that officers signed. The same order gives the same wallet."""
+        order = SignedOrder.decode(bytes.fromhex(body.order))
+        if service.mode is not None and order.order.mode != service.mode:
+            raise Refusal("mode_mismatch", f"the order is of mode {order.order.mode}, this host of {service.mode}")
+        return views.wallet(custody.create(order)), 201
+
+    @api.get("/wallets", responses={200: Wallets})
+    def list_wallets() -> dict[str, Any]:
+        """Every wallet, those that are still being made included."""
+        return {"wallets": [views.wallet(each) for each in custody.wallets.all()]}
+
+    @api.get("/wallets/<wallet>", responses={200: Wallet})
+    def get_wallet(path: WalletPath) -> dict[str, Any]:
+        """One wallet, as this host has it."""
+        return views.wallet(custody.wallets.get(path.wallet))
+
+    @api.get("/wallets/<wallet>/certificate", responses={200: Certificate})
+    def certificate(path: WalletPath) -> dict[str, Any]:
+        """What all signers agreed on and attested, docs/specification.md section 10."""
+        found = custody.wallets.get(path.wallet)
+        if found.certificate is None:
+            raise Refusal("wrong_phase", "the signers have not certified this wallet yet: send its order again")
+        return {"certificate": found.certificate.hex()}
+
+    @api.post("/wallets/<wallet>/attestations", responses={200: Attestations})
+    def attestations(path: WalletPath, body: Nonce) -> dict[str, Any]:
+        """Every signer's fresh evidence for this certificate and nonce; who gives none is named in `refusals`."""
+        return custody.attestations(custody.wallets.get(path.wallet), bytes.fromhex(body.nonce))
+
+    @api.post("/wallets/<wallet>/prepare", responses={200: Prepared})
+    def prepare(path: WalletPath, body: NewTransaction) -> dict[str, Any]:
+        """Fills a transaction's nonce, gas and fees. Decode the payload before you sign it."""
+        found = custody.wallets.get(path.wallet)
+        prepared = custody.chains.prepare(
+            found, evm.parse_address(body.to), int(body.value), bytes.fromhex(body.data), body.chain_id
+        )
+        return prepared.json()
+
+    return api

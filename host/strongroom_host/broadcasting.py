@@ -1,0 +1,148 @@
+"""A signed transaction's way onto its chain: broadcast, inclusion, confirmations, and back after a reorganisation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from strongroom.chains import evm
+from strongroom.chains.evm import Transaction
+from strongroom.errors import Refusal
+from strongroom_host.ethereum import Node, Receipt
+from strongroom_host.problems import Problem, members
+from strongroom_host.storage.requests import Request, Requests
+from strongroom_host.storage.states import State
+from strongroom_host.storage.wallets import Wallet
+
+_log = logging.getLogger(__name__)
+
+CALL_MARGIN = 5
+"""A fifth of the estimated gas is added to calls: what they do may depend on the block."""
+
+TRANSFER_GAS = 21_000
+
+
+@dataclass(frozen=True)
+class Chain:
+    """confirmations: blocks, the transaction's own counted, after which it is taken as final."""
+
+    node: Node
+    confirmations: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    transaction: Transaction
+
+    def json(self) -> dict[str, Any]:
+        each = self.transaction
+        return {
+            "payload": each.encode().hex(),
+            "chain_id": each.chain_id,
+            "nonce": each.nonce,
+            "to": evm.checksum(each.to),
+            "value": str(each.value),
+            "data": each.data.hex(),
+            "gas_limit": each.gas_limit,
+            "max_fee": str(each.max_fee),
+            "max_priority_fee": str(each.max_priority_fee),
+            "fee_ceiling": str(each.gas_limit * each.max_fee),
+        }
+
+
+class Chains:
+    """By chain id. A transaction of another chain is signed and handed back, for somebody else to broadcast."""
+
+    def __init__(self, chains: Mapping[int, Chain], requests: Requests) -> None:
+        self._chains = chains
+        self._requests = requests
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return tuple(self._chains)
+
+    def close(self) -> None:
+        for chain in self._chains.values():
+            chain.node.close()
+
+    def prepare(self, wallet: Wallet, to: bytes, value: int, data: bytes, chain_id: int | None) -> Prepared:
+        """Fills nonce, gas and fees from the node; transactions that this host signed and no block has are counted."""
+        rules = wallet.signed_order.order.policy.evm
+        allowed = [each for each in (rules.chain_ids if rules else ()) if each in self._chains]
+        chosen = chain_id if chain_id is not None else (allowed[0] if allowed else None)
+        if chosen is None or chosen not in self._chains:
+            raise Refusal("policy_chain", "this host has no node of a chain that the wallet's policy allows")
+        node = self._chains[chosen].node
+        sender, receiver = wallet.body.address, evm.checksum(to)
+        if node.chain_id() != chosen:
+            raise Refusal("node_unavailable", f"the node configured for chain {chosen} is of another chain")
+        nonce = max(node.nonce(sender), self._requests.next_nonce(wallet.body.wallet.hex(), chosen))
+        gas = node.gas(sender, receiver, value, data)
+        if gas != TRANSFER_GAS or data:
+            gas += gas // CALL_MARGIN
+        fees = node.fees()
+        return Prepared(Transaction(chosen, nonce, fees.max_priority_fee, fees.max_fee, gas, to, value, data).checked())
+
+    def broadcast(self, request: Request) -> Request:
+        """A signed request's transaction is sent; when the node does not take it, it stays signed, with the error."""
+        chain = None if request.chain_id is None else self._chains.get(request.chain_id)
+        if chain is None or request.raw is None:
+            return request
+        try:
+            chain.node.broadcast(request.raw)
+        except Refusal as refusal:
+            self._requests.release(request.request, members(Problem(refusal, request=request.request)))
+        else:
+            return self._requests.move(request, "broadcast", changed={"error": None})
+        return self._requests.get(request.request)
+
+    def refresh(self, request: Request) -> Request:
+        """The request as its chain has it now. A node that is out of reach changes nothing."""
+        chain = None if request.chain_id is None else self._chains.get(request.chain_id)
+        if chain is None or request.hash is None or request.state not in ("broadcast", "included"):
+            return request
+        try:
+            receipt = chain.node.receipt(request.hash)
+            head = 0 if receipt is None else chain.node.head()
+        except Refusal as refusal:
+            _log.warning("request %s not refreshed: %s", request.request, refusal)
+            return request
+        try:
+            if receipt is not None:
+                return self._seen(request, chain, receipt, head)
+            return self._lost(request, chain) if request.state == "included" else request
+        except Refusal as refusal:
+            _log.info("request %s was refreshed by somebody else: %s", request.request, refusal)
+        return self._requests.get(request.request)
+
+    def _seen(self, request: Request, chain: Chain, receipt: Receipt, head: int) -> Request:
+        depth = max(head - receipt.block + 1, 1)
+        changed = {
+            "block": receipt.block,
+            "block_hash": receipt.block_hash,
+            "confirmations": depth,
+            "status": "succeeded" if receipt.succeeded else "reverted",
+        }
+        final = depth >= chain.confirmations
+        path: list[State] = []
+        if request.state == "broadcast":
+            path.append("included")
+        if final:
+            path.append("confirmed")
+        before = (request.block, request.block_hash, request.confirmations)
+        if not path and before == (receipt.block, receipt.block_hash, depth):
+            return request
+        return self._requests.move(request, path[-1] if path else None, via=path[:-1], changed=changed)
+
+    def _lost(self, request: Request, chain: Chain) -> Request:
+        reason = f"block {request.block} is no longer in the chain, or no longer has the transaction"
+        gone = {"block": None, "block_hash": None, "confirmations": 0, "status": None}
+        after = self._requests.move(request, "broadcast", reason=reason, changed=gone)
+        if request.raw is not None:
+            try:
+                chain.node.broadcast(request.raw)
+            except Refusal as refusal:
+                _log.warning("request %s not broadcast again: %s", request.request, refusal)
+        return after

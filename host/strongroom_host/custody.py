@@ -1,0 +1,293 @@
+"""What the host does for its clients: wallets and requests. The API only translates to and from it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from strongroom import schemes
+from strongroom.chains.evm import Transaction
+from strongroom.errors import Refusal
+from strongroom.intent.intent import Intent
+from strongroom.intent.judge import judge
+from strongroom.wallet.order import SignedOrder
+from strongroom.wire import cbor
+from strongroom_host.broadcasting import Chains
+from strongroom_host.problems import Problem, members
+from strongroom_host.relay.relay import Relay
+from strongroom_host.relay.signing import Signed, SigningFailed, Task, sign
+from strongroom_host.relay.wallets import Disagreed, Maker
+from strongroom_host.storage.requests import Request, Requests, now_ms
+from strongroom_host.storage.states import State
+from strongroom_host.storage.wallets import Wallet, Wallets
+
+ATTEST_TIMEOUT: Final = 10.0
+
+_DONE: Final = frozenset({"signed", "broadcast", "included", "confirmed"})
+
+
+@dataclass(frozen=True)
+class Submission:
+    """preferred: the set of signers to try first; None for the host's choice. idempotency: the hash of the key sent."""
+
+    intent: bytes
+    signature: bytes
+    idempotency: str | None = None
+    preferred: tuple[str, ...] | None = None
+
+
+class Known(Exception):
+    """The request's id is in the database already."""
+
+
+class Reserved:
+    """The request's row while its ceremonies run: reserved during the first trip, `unknown` before the last one.
+
+    request: the row as it is now. recorded: whether there is one.
+    """
+
+    def __init__(self, requests: Requests, request: Request, *, recorded: bool) -> None:
+        self._requests = requests
+        self._was_unknown = recorded and request.state == "unknown"
+        self._claimed = False
+        self.request = request
+        self.recorded = recorded
+
+    def begin(self, attempt: int, signers: tuple[str, ...], *, last: bool) -> None:
+        self.request = replace(self.request, attempt=self.request.attempt + 1, signers=signers)
+        if self._claimed:
+            # Another set after a failure: the reservation stands since the first one.
+            if last:
+                self.before_last()
+            return
+        if self._was_unknown:
+            self._change(None, free=True, worker=os.getpid(), error=None)
+        elif self.recorded:
+            via: list[State] = ["judged", "signing"] if last else ["judged"]
+            self._change("unknown" if last else "signing", via=via, free=True, worker=os.getpid(), error=None)
+        else:
+            self._reserve(["judged", "signing", "unknown"] if last else ["judged", "signing"])
+        self._claimed = True
+
+    def before_last(self) -> None:
+        if self.request.state == "signing":
+            self._change("unknown")
+
+    def signed(self, signed: Signed, raw: bytes | None) -> None:
+        self._change(
+            "signed",
+            worker=None,
+            error=None,
+            signature=signed.signature,
+            signers=signed.signers,
+            attempt=self.request.attempt,
+            raw=raw,
+            hash=None if raw is None else schemes.keccak256(raw).hex(),
+        )
+
+    def failed(self, problem: Problem, *, last_left: bool) -> Problem:
+        """Records how it ended. Once a last request left, in this run or an earlier one, the outcome is unknown."""
+        cause = problem.cause
+        if last_left or self._was_unknown:
+            reason = f"a signature may exist, but could not be completed: {cause.reason}"
+            unknown = Refusal("outcome_unknown", reason, culprits=cause.culprits)
+            problem = Problem(unknown, request=problem.request, refusals=problem.refusals)
+            if self._claimed:
+                self._requests.release(self.request.request, members(problem))
+            return problem
+        to: State = "failed"
+        if cause.code == "intent_expired":
+            to = "expired"
+        elif cause.kind in ("refused", "malformed", "conflict"):
+            to = "refused"
+        self.request = replace(self.request, error=members(problem))
+        if not self.recorded:
+            self._reserve([to])
+        elif self._claimed:
+            self._change(to, reason=cause.reason, worker=None, error=self.request.error, attempt=self.request.attempt)
+        return problem
+
+    def _reserve(self, path: Sequence[State]) -> None:
+        """Raises Known when the id is taken."""
+        worker = os.getpid() if path[-1] in ("signing", "unknown") else None
+        at = now_ms()
+        history = (("received", self.request.at, None), *((state, at, None) for state in path))
+        fresh = replace(self.request, state=path[-1], worker=worker, at=at, history=history)
+        if not self._requests.reserve(fresh):
+            raise Known
+        self.request, self.recorded = fresh, True
+
+    def _change(
+        self,
+        to: State | None,
+        *,
+        via: Sequence[State] = (),
+        reason: str | None = None,
+        free: bool = False,
+        **changed: Any,
+    ) -> None:
+        before = self.request
+        self.request = self._requests.move(before, to, via=via, reason=reason, free=free, changed=changed)
+
+
+class Custody:
+    """Thread safe; one for each process. Raises Problem, or Refusal where there is nothing to add to one."""
+
+    def __init__(self, relay: Relay, wallets: Wallets, requests: Requests, chains: Chains) -> None:
+        self.relay = relay
+        self.wallets = wallets
+        self.requests = requests
+        self.chains = chains
+        self.maker = Maker(relay, wallets)
+        self._guard = threading.Lock()
+        self._busy: dict[str, tuple[threading.Lock, int]] = {}
+
+    def create(self, order: SignedOrder) -> Wallet:
+        """The certified wallet of this order."""
+        with self._alone(order.order_id.hex()):
+            try:
+                return self.maker.create(order)
+            except Disagreed as disagreed:
+                raise Problem(disagreed, refusals=disagreed.refusals) from disagreed
+
+    def attestations(self, wallet: Wallet, nonce: bytes) -> dict[str, Any]:
+        """Asked of every signer of the roster; a restarted one is given its share first."""
+        group = self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
+        question: dict[str, cbor.Value] = {"wallet": wallet.body.wallet, "nonce": nonce}
+        questions = [(name, "wallet.attest", question) for name in group.names]
+        answers = self.relay.signers.ask(questions, ATTEST_TIMEOUT)
+        for index, (name, answer) in enumerate(zip(group.names, answers, strict=True)):
+            if isinstance(answer, Refusal) and answer.code == "unknown_wallet":
+                try:
+                    self.relay.load(group, name)
+                    answers[index] = self.relay.signers.ask([questions[index]], ATTEST_TIMEOUT)[0]
+                except Refusal as refusal:
+                    answers[index] = refusal
+        given, refusals = [], []
+        for name, answer in zip(group.names, answers, strict=True):
+            if isinstance(answer, Refusal):
+                refusals.append({"signer": name, "code": answer.code, "detail": answer.reason})
+            else:
+                document, root = answer.blob("document"), answer.text("root")
+                given.append({"signer": name, "document": document.hex(), "root": root})
+        return {"attestations": given, "refusals": refusals}
+
+    def submit(self, submission: Submission) -> tuple[Request, bool]:
+        """The request after it was signed, and broadcast where its chain is known; whether it is new."""
+        intent = Intent.decode(submission.intent)
+        with self._alone(intent.request.hex()):
+            try:
+                return self._sign_new(intent, submission), True
+            except Known:
+                return self._again(intent.request.hex(), submission), False
+
+    def retry(self, request: str) -> Request:
+        """The very same bytes once more, as far as they have not come yet."""
+        with self._alone(request):
+            known = self.requests.get(request)
+            return self._again(request, Submission(known.intent, known.intent_signature))
+
+    def _sign_new(self, intent: Intent, submission: Submission) -> Request:
+        wallet = self.wallets.get(intent.wallet.hex())
+        reserved = Reserved(self.requests, _fresh(intent, submission), recorded=False)
+        return self._sign(wallet, intent, submission, reserved)
+
+    def _again(self, request: str, submission: Submission) -> Request:
+        known = self.requests.get(request)
+        if known.intent != submission.intent:
+            raise Refusal("request_conflict", "this request id was used for another intent")
+        if known.worker is not None:
+            return known
+        if known.state in _DONE:
+            return self.chains.broadcast(known) if known.state == "signed" else known
+        if known.state == "expired":
+            raise Problem(Refusal("intent_expired", "the intent expired before it was signed"), request=request)
+        intent = Intent.decode(known.intent)
+        submission = replace(submission, signature=known.intent_signature)
+        reserved = Reserved(self.requests, known, recorded=True)
+        return self._sign(self.wallets.get(known.wallet), intent, submission, reserved)
+
+    def _sign(self, wallet: Wallet, intent: Intent, submission: Submission, reserved: Reserved) -> Request:
+        try:
+            task = self._judged(wallet, intent, submission)
+        except Refusal as refusal:
+            if not reserved.recorded and self.requests.find(reserved.request.request) is not None:
+                raise Known from None
+            problem = Problem(refusal, request=reserved.request.request)
+            raise reserved.failed(problem, last_left=False) from refusal
+        try:
+            signed = sign(self.relay, task, reserved)
+        except SigningFailed as failed:
+            problem = Problem(failed.cause, request=reserved.request.request, refusals=failed.refusals)
+            raise reserved.failed(problem, last_left=failed.last_left) from failed
+        except (Known, Refusal):
+            raise
+        except Exception:
+            problem = Problem(Refusal("internal", "the host failed; its log says why"))
+            reserved.failed(problem, last_left=reserved.request.state == "unknown")
+            raise
+        raw = None
+        if intent.kind == "evm-transaction":
+            raw = Transaction.decode(intent.payload).signed(signed.signature)
+        reserved.signed(signed, raw)
+        return reserved.request if raw is None else self.chains.broadcast(reserved.request)
+
+    def _judged(self, wallet: Wallet, intent: Intent, submission: Submission) -> Task:
+        """The signers' own judgement, to fail early; each of them judges again."""
+        order, body = wallet.signed_order.order, wallet.body
+        message = judge(intent, submission.signature, order, body.wallet, wallet.policy, int(time.time()))
+        preferred = None if submission.preferred is None else order.sorted_set(submission.preferred)
+        return Task(
+            group=self.maker.group(wallet.signed_order, body.wallet, wallet.body_bytes),
+            scheme=order.scheme,
+            threshold=order.threshold,
+            package=body.package,
+            intent=submission.intent,
+            intent_id=intent.intent_id,
+            intent_signature=submission.signature,
+            message=message,
+            preferred=preferred,
+        )
+
+    @contextmanager
+    def _alone(self, request: str) -> Iterator[None]:
+        """One thread of this process at a time for each request; the database sees to other processes."""
+        with self._guard:
+            lock, users = self._busy.get(request, (threading.Lock(), 0))
+            self._busy[request] = (lock, users + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, users = self._busy[request]
+                if users == 1:
+                    del self._busy[request]
+                else:
+                    self._busy[request] = (lock, users - 1)
+
+
+def _fresh(intent: Intent, submission: Submission) -> Request:
+    slot, chain_id, nonce = None, None, None
+    if intent.kind == "evm-transaction":
+        transaction = Transaction.decode(intent.payload)
+        chain_id, nonce = transaction.chain_id, transaction.nonce
+        slot = f"{intent.wallet.hex()}:{chain_id}:{nonce}"
+    return Request(
+        request=intent.request.hex(),
+        wallet=intent.wallet.hex(),
+        kind=intent.kind,
+        state="received",
+        intent=submission.intent,
+        intent_signature=submission.signature,
+        slot=slot,
+        chain_id=chain_id,
+        nonce=nonce,
+        idempotency=submission.idempotency,
+        at=now_ms(),
+    )

@@ -1,0 +1,42 @@
+"""One process's host, put together from its configuration. Made in each worker after its fork, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from strongroom_host.broadcasting import Chain, Chains
+from strongroom_host.configuration import Configuration
+from strongroom_host.connection import Address
+from strongroom_host.custody import Custody
+from strongroom_host.ethereum import Node
+from strongroom_host.relay.relay import Relay
+from strongroom_host.signers import Signers
+from strongroom_host.storage.database import Database
+from strongroom_host.storage.requests import Requests
+from strongroom_host.storage.wallets import Wallets
+
+
+@dataclass(frozen=True)
+class Service:
+    """addresses: as configured, by signer. mode: None where the host takes wallets of both."""
+
+    custody: Custody
+    signers: Signers
+    addresses: Mapping[str, str]
+    key_hashes: tuple[bytes, ...]
+    mode: str | None
+
+    def close(self) -> None:
+        self.custody.chains.close()
+        self.signers.close()
+
+
+def build(configuration: Configuration) -> Service:
+    file = configuration.file
+    database = Database(file.database, file.threads)
+    signers = Signers({name: Address.parse(address) for name, address in file.signers.items()})
+    requests = Requests(database)
+    nodes = {chain: Chain(Node(each.url), each.confirmations) for chain, each in configuration.chains.items()}
+    custody = Custody(Relay(signers), Wallets(database), requests, Chains(nodes, requests))
+    return Service(custody, signers, file.signers, configuration.key_hashes, file.mode)

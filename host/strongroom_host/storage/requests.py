@@ -1,0 +1,254 @@
+"""Requests as the host keeps them: one row each, moved only along `states.ALLOWED`, and a history that only grows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+
+from strongroom.errors import Refusal
+from strongroom_host.storage.database import Database
+from strongroom_host.storage.states import ABANDONED, MAY_BE_SIGNED, State, require, state
+from strongroom_host.storage.tables import REQUESTS, TRANSITIONS
+
+Json = dict[str, Any]
+
+
+Entry = tuple[State, int, str | None]
+"""State, since when (milliseconds), and why, where there is more to say."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """at: milliseconds of the last change. error: a problem's members, or None. slot: wallet, chain and nonce, of which
+    only one transaction can be mined; None for messages. worker: the process that works on it, or None."""
+
+    request: str
+    wallet: str
+    kind: str
+    state: State
+    intent: bytes
+    intent_signature: bytes
+    slot: str | None = None
+    chain_id: int | None = None
+    nonce: int | None = None
+    idempotency: str | None = None
+    attempt: int = 0
+    signers: tuple[str, ...] = ()
+    worker: int | None = None
+    signature: bytes | None = None
+    raw: bytes | None = None
+    hash: str | None = None
+    block: int | None = None
+    block_hash: str | None = None
+    confirmations: int = 0
+    status: str | None = None
+    error: Json | None = None
+    at: int = 0
+    history: tuple[Entry, ...] = field(default=(), compare=False)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Requests:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(self, request: Request) -> bool:
+        """Records a new request and its history, durably. False when its id is known: nothing was changed then.
+
+        Raises Refusal `outcome_unknown` when another request with this nonce may already be signed, and
+        `idempotency_conflict` when its key was used for another request.
+        """
+        with self._database.write() as connection:
+            known = sa.select(REQUESTS.c.request).where(REQUESTS.c.request == request.request)
+            if connection.execute(known).first() is not None:
+                return False
+            _require_free(connection, request)
+            connection.execute(REQUESTS.insert(), _row(request))
+            connection.execute(
+                TRANSITIONS.insert(), [_transition(request.request, *entry) for entry in request.history]
+            )
+        return True
+
+    def move(
+        self,
+        request: Request,
+        to: State | None,
+        *,
+        via: Sequence[State] = (),
+        reason: str | None = None,
+        free: bool = False,
+        changed: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Request:
+        """Changes a row that is still in its state; free: and that nobody works on. to: None where the state stays.
+        via: states passed on the way. Raises Refusal `request_conflict` when somebody else moved it."""
+        path = [*via, *([] if to is None else [to])]
+        for one, other in zip([request.state, *path], path, strict=False):
+            require(one, other)
+        at = now_ms()
+        entries = [(each, at, reason if each == to else None) for each in path]
+        after = replace(request, state=to or request.state, at=at, history=(*request.history, *entries), **changed)
+        where = [REQUESTS.c.request == request.request, REQUESTS.c.state == request.state]
+        if free:
+            where.append(REQUESTS.c.worker.is_(None))
+        values = {name: _column(getattr(after, name)) for name in ("state", "at", *changed)}
+        with self._database.write() as connection:
+            if connection.execute(REQUESTS.update().where(*where).values(values)).rowcount != 1:
+                raise Refusal("request_conflict", "another worker is busy with this request; look again in a moment")
+            if entries:
+                connection.execute(TRANSITIONS.insert(), [_transition(request.request, *entry) for entry in entries])
+        return after
+
+    def release(self, request: str, error: Json | None = None) -> None:
+        """Nobody works on it any more; its state stays."""
+        changed = {"worker": None, **({} if error is None else {"error": _column(error)})}
+        with self._database.write() as connection:
+            connection.execute(REQUESTS.update().where(REQUESTS.c.request == request).values(changed))
+
+    def get(self, request: str) -> Request:
+        """Raises Refusal `not_found`."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(REQUESTS).where(REQUESTS.c.request == request)).one_or_none()
+            if row is None:
+                raise Refusal("not_found", f"this host knows no request {request[:32]}")
+            return _request(row, _history(connection, [request]))
+
+    def find(self, request: str) -> Request | None:
+        try:
+            return self.get(request)
+        except Refusal:
+            return None
+
+    def of_idempotency(self, key: str) -> str | None:
+        """The id of the request that was sent with this key (its hash)."""
+        chosen = sa.select(REQUESTS.c.request).where(REQUESTS.c.idempotency == key)
+        with self._database.read() as connection:
+            return connection.execute(chosen).scalar_one_or_none()
+
+    def all(self, wallet: str | None, most: int = 100) -> list[Request]:
+        """The newest first."""
+        chosen = sa.select(REQUESTS).order_by(REQUESTS.c.at.desc(), REQUESTS.c.request).limit(most)
+        if wallet is not None:
+            chosen = chosen.where(REQUESTS.c.wallet == wallet)
+        with self._database.read() as connection:
+            rows = connection.execute(chosen).all()
+            history = _history(connection, [row.request for row in rows])
+        return [_request(row, history) for row in rows]
+
+    def next_nonce(self, wallet: str, chain_id: int) -> int:
+        """One more than the highest nonce of a transaction that may still be mined; 0 when there is none."""
+        chosen = sa.select(REQUESTS.c.nonce).where(
+            REQUESTS.c.wallet == wallet,
+            REQUESTS.c.chain_id == str(chain_id),
+            REQUESTS.c.state.in_([*MAY_BE_SIGNED, "signing"]),
+        )
+        with self._database.read() as connection:
+            return max((int(nonce) + 1 for nonce in connection.execute(chosen).scalars() if nonce), default=0)
+
+    def recover(self, worker: int | None = None) -> int:
+        """After a worker's death (None: at start, when none lives): nothing is half done. Gives how many were left."""
+        where = REQUESTS.c.worker.is_not(None) if worker is None else REQUESTS.c.worker == worker
+        left = 0
+        with self._database.write() as connection:
+            for row in connection.execute(sa.select(REQUESTS.c.request, REQUESTS.c.state).where(where)).all():
+                left += 1
+                changed: Json = {"worker": None}
+                after = ABANDONED.get(state(row.state))
+                if after is not None:
+                    at = now_ms()
+                    reason = "the host stopped before the last round was sent: nothing was signed"
+                    error = {"code": "internal", "detail": reason}
+                    changed |= {"state": after, "at": at, "error": json.dumps(error)}
+                    connection.execute(TRANSITIONS.insert(), _transition(row.request, after, at, reason))
+                connection.execute(REQUESTS.update().where(REQUESTS.c.request == row.request).values(changed))
+        return left
+
+
+def _require_free(connection: sa.Connection, request: Request) -> None:
+    if request.idempotency is not None:
+        used = sa.select(REQUESTS.c.request).where(REQUESTS.c.idempotency == request.idempotency)
+        if connection.execute(used).first() is not None:
+            raise Refusal("idempotency_conflict", "this Idempotency-Key was sent with another request")
+    if request.slot is not None:
+        other = sa.select(REQUESTS.c.request).where(
+            REQUESTS.c.slot == request.slot, REQUESTS.c.state.in_(["signing", "unknown"])
+        )
+        taken = connection.execute(other).scalar()
+        if taken is not None:
+            reason = f"request {taken} has the same nonce and may be signed already: retry that one first"
+            raise Refusal("outcome_unknown", reason)
+
+
+def _row(request: Request) -> Json:
+    return {
+        "request": request.request,
+        "wallet": request.wallet,
+        "kind": request.kind,
+        "state": request.state,
+        "intent": request.intent,
+        "intent_signature": request.intent_signature,
+        "idempotency": request.idempotency,
+        "slot": request.slot,
+        "chain_id": None if request.chain_id is None else str(request.chain_id),
+        "nonce": None if request.nonce is None else str(request.nonce),
+        "attempt": request.attempt,
+        "signers": ",".join(request.signers),
+        "worker": request.worker,
+        "error": None if request.error is None else json.dumps(request.error),
+        "at": request.at,
+    }
+
+
+def _column(value: Any) -> Any:
+    """Errors are kept as JSON, sets of signers as a list of names."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return ",".join(value) if isinstance(value, tuple) else value
+
+
+def _transition(request: str, to: State, at: int, reason: str | None) -> Json:
+    return {"request": request, "state": to, "at": at, "reason": reason}
+
+
+def _history(connection: sa.Connection, requests: Iterable[str]) -> dict[str, list[Entry]]:
+    history: dict[str, list[Entry]] = {}
+    chosen = sa.select(TRANSITIONS).where(TRANSITIONS.c.request.in_(list(requests))).order_by(TRANSITIONS.c.id)
+    for row in connection.execute(chosen):
+        history.setdefault(row.request, []).append((state(row.state), row.at, row.reason))
+    return history
+
+
+def _request(row: sa.Row[tuple[Any, ...]], history: dict[str, list[Entry]]) -> Request:
+    return Request(
+        request=row.request,
+        wallet=row.wallet,
+        kind=row.kind,
+        state=state(row.state),
+        intent=row.intent,
+        intent_signature=row.intent_signature,
+        slot=row.slot,
+        chain_id=None if row.chain_id is None else int(row.chain_id),
+        nonce=None if row.nonce is None else int(row.nonce),
+        idempotency=row.idempotency,
+        attempt=row.attempt,
+        signers=tuple(name for name in row.signers.split(",") if name),
+        worker=row.worker,
+        signature=row.signature,
+        raw=row.raw,
+        hash=row.hash,
+        block=row.block,
+        block_hash=row.block_hash,
+        confirmations=row.confirmations,
+        status=row.status,
+        error=None if row.error is None else json.loads(row.error),
+        at=row.at,
+        history=tuple(history.get(row.request, ())),
+    )

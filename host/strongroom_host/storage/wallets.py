@@ -1,0 +1,148 @@
+"""Wallets as the host keeps them: the order, each signer's sealed record, and the certificate once there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import sqlalchemy as sa
+
+from strongroom.errors import Refusal
+from strongroom.wallet.certificate import Body, Certificate
+from strongroom.wallet.order import SignedOrder
+from strongroom_host.storage.database import Database
+from strongroom_host.storage.tables import RECORDS, WALLETS
+
+Phase = Literal["ordered", "dealt", "certified"]
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """attempt: of the DKG. dealt: the public part of its result, as the signers encoded it; None before it."""
+
+    signed_order: SignedOrder
+    phase: Phase
+    attempt: int
+    wallet: str | None = None
+    dealt: bytes | None = None
+    certificate: bytes | None = None
+
+    @cached_property
+    def body(self) -> Body:
+        """Raises Refusal `wrong_phase` before the wallet is certified."""
+        return Body.decode(self.body_bytes)
+
+    @cached_property
+    def body_bytes(self) -> bytes:
+        if self.certificate is None:
+            raise Refusal("wrong_phase", "the signers have not certified this wallet yet: send its order again")
+        return Certificate.decode(self.certificate).body
+
+    @cached_property
+    def policy(self) -> bytes:
+        return self.signed_order.order.policy.digest()
+
+
+class Wallets:
+    """Certified wallets never change, and are kept in memory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._certified: dict[str, Wallet] = {}
+
+    def begin(self, order: SignedOrder) -> Wallet:
+        """The wallet of this order, recorded as `ordered` if it is new."""
+        row = {
+            "order_id": order.order_id.hex(),
+            "phase": "ordered",
+            "attempt": 0,
+            "signed_order": order.encode(),
+            "created": int(time.time()),
+        }
+        with self._database.write() as connection:
+            exists = sa.select(WALLETS.c.order_id).where(WALLETS.c.order_id == row["order_id"])
+            if connection.execute(exists).first() is None:
+                connection.execute(WALLETS.insert().values(row))
+        return self.of_order(order.order_id)
+
+    def attempt(self, order: bytes) -> int:
+        """Counts a DKG's attempt, durably. order: its id."""
+        key = WALLETS.c.order_id == order.hex()
+        with self._database.write() as connection:
+            connection.execute(WALLETS.update().where(key).values(attempt=WALLETS.c.attempt + 1))
+            return int(connection.execute(sa.select(WALLETS.c.attempt).where(key)).scalar_one())
+
+    def dealt(self, order: bytes, wallet: bytes, dealt: bytes, records: Mapping[str, bytes]) -> None:
+        """Keeps every signer's sealed record before anything is done with the key."""
+        rows = [{"order_id": order.hex(), "signer": name, "record": record} for name, record in records.items()]
+        with self._database.write() as connection:
+            connection.execute(RECORDS.delete().where(RECORDS.c.order_id == order.hex()))
+            connection.execute(RECORDS.insert(), rows)
+            connection.execute(
+                WALLETS.update()
+                .where(WALLETS.c.order_id == order.hex())
+                .values(wallet=wallet.hex(), phase="dealt", dealt=dealt)
+            )
+
+    def certified(self, order: bytes, certificate: bytes) -> Wallet:
+        with self._database.write() as connection:
+            connection.execute(
+                WALLETS.update()
+                .where(WALLETS.c.order_id == order.hex())
+                .values(phase="certified", certificate=certificate)
+            )
+        return self.of_order(order)
+
+    def record(self, order: bytes, signer: str) -> bytes | None:
+        """A signer's sealed record: opaque here, of use to that signer alone."""
+        chosen = sa.select(RECORDS.c.record).where(RECORDS.c.order_id == order.hex(), RECORDS.c.signer == signer)
+        with self._database.read() as connection:
+            return connection.execute(chosen).scalar_one_or_none()
+
+    def of_order(self, order: bytes) -> Wallet:
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(WALLETS).where(WALLETS.c.order_id == order.hex())).one()
+        return _wallet(row)
+
+    def get(self, wallet: str) -> Wallet:
+        """By the wallet's id in hex. Raises Refusal `unknown_wallet`."""
+        known = self._certified.get(wallet)
+        if known is not None:
+            return known
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(WALLETS).where(WALLETS.c.wallet == wallet)).one_or_none()
+        if row is None:
+            raise Refusal("unknown_wallet", f"this host knows no wallet {wallet[:64]}")
+        found = _wallet(row)
+        if found.phase == "certified":
+            self._certified[wallet] = found
+        return found
+
+    def all(self) -> list[Wallet]:
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(WALLETS).order_by(WALLETS.c.created, WALLETS.c.order_id)).all()
+        return [_wallet(row) for row in rows]
+
+
+def _phase(text: str) -> Phase:
+    if text == "ordered":
+        return "ordered"
+    if text == "dealt":
+        return "dealt"
+    if text == "certified":
+        return "certified"
+    raise ValueError(f"no such phase: {text[:20]!r}")
+
+
+def _wallet(row: sa.Row[tuple[object, ...]]) -> Wallet:
+    return Wallet(
+        SignedOrder.decode(row.signed_order),
+        _phase(row.phase),
+        row.attempt,
+        row.wallet,
+        row.dealt,
+        row.certificate,
+    )
