@@ -55,7 +55,7 @@ def _openapi() -> int:
     from strongroom_host.configuration import Configuration, ConfigurationFile
     from strongroom_host.service import build
 
-    file = ConfigurationFile(database="sqlite://", signers={"none": "uds:/none#1"})
+    file = ConfigurationFile(database="sqlite:///unused.db", signers={"none": "uds:/none#1"})
     sys.stdout.write(json.dumps(document(create_app(build(Configuration(file, ())))), indent=2) + "\n")
     return 0
 

@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn.app.base import BaseApplication
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from strongroom_host.configuration import Configuration
 from strongroom_host.storage.database import Database
@@ -15,7 +15,7 @@ from strongroom_host.storage.migrate import migrate
 from strongroom_host.storage.requests import Requests
 
 if TYPE_CHECKING:
-    from flask_openapi import OpenAPI
+    from flask_openapi.openapi import OpenAPI
 
 _log = logging.getLogger(__name__)
 

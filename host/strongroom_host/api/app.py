@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask_openapi import APIBlueprint, Info, OpenAPI
+from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.models.info import Info
+from flask_openapi.openapi import OpenAPI
 
 from strongroom_host import __version__
 from strongroom_host.api import http, requests, signers, wallets
 from strongroom_host.api.schemas import Health, Problem
+from strongroom_host.problems import MEDIA_TYPE
 from strongroom_host.service import Service
 
 DESCRIPTION: Final = """Threshold custody. This host relays and stores; it is trusted for availability only. What it
@@ -18,7 +21,7 @@ _IDEMPOTENCY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "A request that is sent again with its key is the same request; the key with another body is refused.",
+    "description": "The key with the same body is the same request; with another body it is refused.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
@@ -61,7 +64,7 @@ def document(app: OpenAPI) -> dict[str, Any]:
     spec: dict[str, Any] = app.api_doc
     problem = {
         "description": "A refusal, as RFC 9457 has it.",
-        "content": {http.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     for path, item in spec["paths"].items():
         for method, operation in item.items():

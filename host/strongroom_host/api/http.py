@@ -108,8 +108,8 @@ def read_json() -> None:
 
 
 def _http(error: HTTPException) -> Response:
-    if error.response is not None:
-        return Response(error.response.get_data(), error.response.status_code, mimetype=error.response.mimetype)
+    if isinstance(error.response, Response):
+        return error.response
     status = error.code or 500
     code = _HTTP_CODES.get(status, "malformed_message" if status < 500 else "internal")
     return answer(Problem(Refusal(code, error.description or error.name)), status)

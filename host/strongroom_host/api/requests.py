@@ -6,7 +6,7 @@ import hashlib
 from typing import Any, Final
 
 from flask import request
-from flask_openapi import APIBlueprint
+from flask_openapi.blueprint import APIBlueprint
 
 from strongroom.errors import Refusal
 from strongroom_host.api import views

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import request
-from flask_openapi import APIBlueprint
+from flask_openapi.blueprint import APIBlueprint
 
 from strongroom.errors import Refusal
 from strongroom.wire.fields import Fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_openapi import APIBlueprint
+from flask_openapi.blueprint import APIBlueprint
 
 from strongroom.chains import evm
 from strongroom.errors import Refusal
