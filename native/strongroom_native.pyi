@@ -7,7 +7,7 @@ messages, the result, or raise `NativeError` with its culprits. Parties are numb
 from collections.abc import Sequence
 from typing import Any, Literal, final
 
-Verdict = Literal["proof", "accusation", "unattributed"]
+_Verdict = Literal["proof", "accusation", "unattributed"]
 
 class NativeError(Exception):
     """A refusal or a fault; never carries secret material.
@@ -26,7 +26,7 @@ class NativeError(Exception):
 
     code: str
     reason: str
-    verdict: Verdict | None
+    verdict: _Verdict | None
     culprits: tuple[int, ...]
 
 @final
