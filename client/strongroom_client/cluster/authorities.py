@@ -40,7 +40,8 @@ def measure(plan: Plan, signer: SignerPlan) -> dict[str, bytes]:
 
 def nsm(plan: Plan, signer: SignerPlan) -> Process:
     command = module(
-        SIMULATOR, "nsm", "--pki", plan.pki, "--socket", signer.nsm, "--instance", signer.instance
+        SIMULATOR, "nsm", "--pki", plan.pki, "--socket", signer.nsm, "--instance", signer.instance,
+        "--clock-offset", plan.clock_offset,
     )  # fmt: skip
     return Process(f"{signer.name}-nsm", command, plan.logs)
 
@@ -49,6 +50,7 @@ def kms(plan: Plan) -> Process:
     command = module(
         SIMULATOR, "kms", "--pki", plan.pki, "--state", plan.kms,
         "--listen", f"127.0.0.1:{plan.kms_port}", "--keys", plan.kms_keys,
+        "--clock-offset", plan.clock_offset, "--faults", plan.kms_faults,
     )  # fmt: skip
     return Process(KMS, command, plan.logs)
 

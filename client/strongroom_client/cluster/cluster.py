@@ -36,7 +36,7 @@ ETHER: Final = 10**18
 class Cluster:
     """`with Cluster(directory) as cluster: ...`. The directory outlives it: started again, everything is as it was.
 
-    chain: with a development chain. intercept: see above. progress: told of each step.
+    chain: with a development chain. host: with the host's program. intercept: see above. progress: told of each step.
     """
 
     def __init__(
@@ -46,11 +46,13 @@ class Cluster:
         enclaves: int = 2,
         hsms: int = 1,
         chain: bool = True,
+        host: bool = True,
         intercept: Intercept | None = None,
         progress: Progress = lambda step: None,
     ) -> None:
         self.plan = _plan(directory.resolve(), enclaves, hsms)
         self._with_chain = chain
+        self._with_host = host
         self._intercept = intercept
         self._progress = progress
         self._processes: dict[str, Process] = {}
@@ -118,7 +120,8 @@ class Cluster:
         self._start_aws_and_chain()
         self._progress(f"signers {', '.join(self.names)}")
         self._start_all([signers.process(self.plan, signer) for signer in self.plan.signers])
-        self._start_host()
+        if self._with_host:
+            self._start_host()
 
     def _make_officers(self) -> None:
         """On this machine, for once: an exercise, not a custody."""

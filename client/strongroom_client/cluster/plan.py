@@ -106,6 +106,16 @@ class Plan:
         return self.directory / "simulator" / "keys.json"
 
     @property
+    def kms_faults(self) -> Path:
+        """Absent: an honest KMS. Tests write one here; see strongroom_simulator.faults."""
+        return self.directory / "simulator" / "kms-faults"
+
+    @property
+    def clock_offset(self) -> Path:
+        """Absent: the machine's time. Seconds that tests add to what every NSM, and KMS, believe."""
+        return self.directory / "simulator" / "clock-offset"
+
+    @property
     def kms_endpoint(self) -> str:
         return f"https://127.0.0.1:{self.kms_port}"
 
