@@ -7,7 +7,6 @@ from itertools import combinations
 
 from demo.world import ETHER, World
 from strongroom_client import transactions
-from strongroom_client.api import unhex
 from strongroom_client.cli.tx import request_name
 from strongroom_client.cluster.chain import ACCOUNTS, CHAIN_ID
 from strongroom_client.transactions import Transfer
@@ -23,9 +22,9 @@ def transfer(world: World, value: int) -> list[str]:
         _, answer = transactions.send(api, world.wallet.body, asked, world.requester())
         answer = transactions.wait(api, request_name(answer), until=frozenset({"confirmed"}), timeout=30)
         transactions.raise_failure(answer)
-    raw, state = unhex(answer, "raw"), str(answer["state"])
+    raw, state = transactions.raw_transaction(answer), str(answer["state"])
     signers = [str(name) for name in answer["signers"]]
-    block = int(answer["block"])
+    block = int(answer["transaction"]["block"])
     assert state == "confirmed", f"the request ended as {state}"
     assert chain.balance(to) - before == value, "the receiver's balance did not grow by the value sent"
     world.result.transaction(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, cast
 
@@ -69,12 +69,17 @@ class Api:
         answer = self._post(f"/v1/wallets/{wallet}/attestations", {"nonce": nonce.hex()})
         return _listed(answer, "attestations")
 
-    def prepare(self, wallet: str, *, to: str, value: int, data: bytes) -> Json:
-        body = {"to": to, "value": str(value), "data": data.hex()}
+    def prepare(self, wallet: str, *, to: str, value: int, data: bytes, chain_id: int | None = None) -> Json:
+        """chain_id: needed where the wallet's policy allows several."""
+        body = {"to": to, "value": str(value), "data": data.hex(), "chain_id": chain_id}
         return self._post(f"/v1/wallets/{wallet}/prepare", body)
 
-    def submit(self, intent: bytes, signature: bytes) -> Json:
-        return self._post("/v1/requests", {"intent": intent.hex(), "signature": signature.hex()}, CEREMONY_TIMEOUT)
+    def submit(self, intent: bytes, signature: bytes, signers: Sequence[str] = ()) -> Json:
+        """signers: the set to try first; empty: the host's choice."""
+        body: dict[str, Any] = {"intent": intent.hex(), "signature": signature.hex()}
+        if signers:
+            body["signers"] = list(signers)
+        return self._post("/v1/requests", body, CEREMONY_TIMEOUT)
 
     def request(self, request: str) -> Json:
         return self._get(f"/v1/requests/{request}")
@@ -85,7 +90,7 @@ class Api:
     def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> Json:
         return self._send(self._client.build_request("GET", path, params=parameters))
 
-    def _post(self, path: str, body: Mapping[str, str], timeout: httpx.Timeout = TIMEOUT) -> Json:
+    def _post(self, path: str, body: Json, timeout: httpx.Timeout = TIMEOUT) -> Json:
         headers = {"Idempotency-Key": secrets.token_hex(16)}
         return self._send(self._client.build_request("POST", path, json=body, headers=headers, timeout=timeout))
 

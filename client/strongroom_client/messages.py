@@ -3,6 +3,8 @@ signed, so that it can never be a transaction of any chain (docs/specification.m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom import schemes
@@ -21,11 +23,13 @@ def signed_bytes(body: Body, text: str) -> bytes:
     return message.domain_separated(body.wallet, payload)
 
 
-def sign(api: Api, body: Body, text: str, requester: Ed25519PrivateKey) -> tuple[bytes, Json]:
+def sign(
+    api: Api, body: Body, text: str, requester: Ed25519PrivateKey, signers: Sequence[str] = ()
+) -> tuple[bytes, Json]:
     """The signature, verified here, and the request as the host has it. Raises Refusal."""
     body.order.order.policy.judge_message()
     signed = sign_intent(body, "message", text.encode(), requester)
-    answer = api.submit(signed.intent.encode(), signed.signature)
+    answer = api.submit(signed.intent.encode(), signed.signature, signers)
     raise_failure(answer)
     signature = unhex(answer, "signature")
     if not schemes.verify(body.order.order.scheme, body.public_key, signed_bytes(body, text), signature):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -34,7 +34,7 @@ LIFE: Final = 600
 
 _UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18, "eth": 18}
 
-ENDS: Final = frozenset({"confirmed", "refused", "failed", "expired", "unknown"})
+ENDS: Final = frozenset({"confirmed", "refused", "failed", "expired"})
 SETTLED: Final = ENDS | {"included"}
 
 
@@ -69,7 +69,9 @@ def parse_value(text: str) -> int:
 
 def prepare(api: Api, body: Body, asked: Transfer) -> Transaction:
     """Rules 1 to 3. body: the verified certificate's. Raises Refusal; nothing was signed then."""
-    answer = api.prepare(body.wallet.hex(), to="0x" + asked.to.hex(), value=asked.value, data=asked.data)
+    answer = api.prepare(
+        body.wallet.hex(), to=evm.checksum(asked.to), value=asked.value, data=asked.data, chain_id=asked.chain_id
+    )
     # 1
     payload = unhex(answer, "payload")
     transaction = Transaction.decode(payload)
@@ -111,19 +113,30 @@ def sign_intent(
     return SignedIntent(intent, requester.sign(intent_signing_bytes(intent.intent_id)))
 
 
-def submit(api: Api, body: Body, signed: SignedIntent) -> Json:
-    """The request as the host has it, after rule 4. Raises the refusal of whoever refused it."""
-    answer = api.submit(signed.intent.encode(), signed.signature)
+def submit(api: Api, body: Body, signed: SignedIntent, signers: Sequence[str] = ()) -> Json:
+    """The request as the host has it, after rule 4. Raises the refusal of whoever refused it.
+
+    signers: the set to try first; empty: the host's choice."""
+    answer = api.submit(signed.intent.encode(), signed.signature, signers)
     raise_failure(answer)
-    if answer.get("raw"):
-        check_raw(unhex(answer, "raw"), signed.intent.payload, body)
+    if answer.get("transaction"):
+        check_raw(raw_transaction(answer), signed.intent.payload, body)
     return answer
 
 
-def send(api: Api, body: Body, asked: Transfer, requester: Ed25519PrivateKey) -> tuple[Transaction, Json]:
+def send(
+    api: Api, body: Body, asked: Transfer, requester: Ed25519PrivateKey, signers: Sequence[str] = ()
+) -> tuple[Transaction, Json]:
     transaction = prepare(api, body, asked)
     signed = sign_intent(body, "evm-transaction", transaction.encode(), requester)
-    return transaction, submit(api, body, signed)
+    return transaction, submit(api, body, signed, signers)
+
+
+def raw_transaction(request: Json) -> bytes:
+    transaction = request.get("transaction")
+    if not isinstance(transaction, dict):
+        raise Refusal("malformed_message", "the host's answer has no transaction")
+    return unhex(transaction, "raw")
 
 
 def check_raw(raw: bytes, payload: bytes, body: Body) -> bytes:
@@ -147,7 +160,7 @@ def transaction_hash(raw: bytes) -> bytes:
 
 def raise_failure(request: Json) -> None:
     """A request that ended badly carries its problem."""
-    error = request.get("problem") or request.get("error")
+    error = request.get("error")
     if isinstance(error, dict) and error.get("code"):
         raise problem(error)
 
@@ -161,8 +174,7 @@ def wait(
     pause: float = 0.25,
     progress: Callable[[str], None] = lambda state: None,
 ) -> Json:
-    """Polls until the request reaches one of the states `until`, or ends. Raises Refusal `intent_expired` never; on a
-    timeout the latest state is returned as it is."""
+    """Polls until the request reaches one of the states `until`, or ends; after `timeout` seconds, whatever it is."""
     deadline = time.monotonic() + timeout
     last = ""
     while True:

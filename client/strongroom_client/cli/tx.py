@@ -24,6 +24,8 @@ Request = Annotated[str, typer.Argument(help="The request's id.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the block.")]
 Key = Annotated[Path | None, typer.Option("--requester", help="The requester's key. Default: the context's.")]
 
+Signers = Annotated[str, typer.Option(help="The set to try first, comma-separated. Default: the host's choice.")]
+
 
 @app.command()
 @refusals
@@ -33,6 +35,7 @@ def send(
     value: Annotated[str, typer.Option(help="Such as 0.05ether, 3gwei or 12 (wei).")] = "0",
     data: Annotated[str, typer.Option(help="Call data in hexadecimal.")] = "",
     chain: Annotated[int | None, typer.Option(help="Chain id. Default: the wallet's policy decides.")] = None,
+    signers: Signers = "",
     requester: Key = None,
     wait: Annotated[bool, typer.Option(help="Wait until the transaction is in a block.")] = True,
     timeout: Timeout = 120.0,
@@ -48,7 +51,7 @@ def send(
     with loaded.api() as api:
         verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
-        transaction, answer = transactions.send(api, verified.body, asked, key)
+        transaction, answer = transactions.send(api, verified.body, asked, key, split(signers))
         if wait:
             answer = transactions.wait(api, request_name(answer), timeout=timeout, progress=progress)
             transactions.raise_failure(answer)
@@ -82,8 +85,12 @@ def load_requester(loaded: Context, key: Path | None, ask: keyfiles.Passphrase) 
     return keyfiles.load(path, ask)
 
 
+def split(signers: str) -> list[str]:
+    return [name.strip() for name in signers.split(",") if name.strip()]
+
+
 def request_name(answer: Json) -> str:
-    value = answer.get("request") or answer.get("id")
+    value = answer.get("request")
     if not isinstance(value, str):
         raise Refusal("malformed_message", "the host's answer names no request")
     return value
@@ -104,8 +111,13 @@ def _print(answer: Json, transaction: Transaction | None, as_json: bool) -> None
     if transaction is not None:
         rows["sent"] = f"{transaction.value} wei to {evm.checksum(transaction.to)} on chain {transaction.chain_id}"
         rows["fee"] = f"at most {transaction.gas_limit * transaction.max_fee} wei"
-    for name in ("hash", "block", "signers", "signature"):
-        if answer.get(name) is not None:
-            value = answer[name]
-            rows[name] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    mined = answer.get("transaction") or {}
+    for name, value in (
+        ("hash", "0x" + mined["hash"] if mined.get("hash") else None),
+        ("block", mined.get("block")),
+        ("status", mined.get("status")),
+        ("signers", ", ".join(answer.get("signers") or ())),
+    ):
+        if value:
+            rows[name] = value
     facts({name: str(value) for name, value in rows.items()})
