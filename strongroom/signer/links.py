@@ -21,8 +21,10 @@ class Links:
         self._lock = threading.Lock()
 
     def add(self, channel: Channel, now: int) -> None:
+        """Channels with an earlier start of the peer go: it has forgotten them, and would be sent what it cannot open."""
         with self._lock:
-            kept = [old for old in self._channels.get(channel.peer, []) if old.expires > now]
+            known = self._channels.get(channel.peer, [])
+            kept = [old for old in known if old.expires > now and old.boot_key == channel.boot_key]
             self._channels[channel.peer] = [channel, *kept][:MAX_KEPT]
 
     def sending(self, peer: str, now: int) -> Channel:
