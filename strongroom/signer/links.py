@@ -21,7 +21,7 @@ class Links:
         self._lock = threading.Lock()
 
     def add(self, channel: Channel, now: int) -> None:
-        """Channels with an earlier start of the peer go: it has forgotten them, and would be sent what it cannot open."""
+        """Channels with an earlier start of the peer go: it has forgotten them and could open nothing."""
         with self._lock:
             known = self._channels.get(channel.peer, [])
             kept = [old for old in known if old.expires > now and old.boot_key == channel.boot_key]
