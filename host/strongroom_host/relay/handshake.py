@@ -18,6 +18,7 @@ RENEW_BEFORE: Final = 300
 TIMEOUT: Final = 10.0
 
 Pair = tuple[str, str]
+"""Who opens, and who answers."""
 
 
 class Handshakes:
@@ -32,14 +33,14 @@ class Handshakes:
     def renew_due(self, order: bytes, names: Sequence[str]) -> None:
         """Renews, ahead of their end, the channels that this process knows. Costs nothing while none is due."""
         soon = self._now() + RENEW_BEFORE
-        due = [pair for pair in combinations(names, 2) if self._expires.get((order, pair), soon + 1) <= soon]
+        due = [pair for pair in combinations(names, 2) if self._expires.get((order, _sorted(pair)), soon + 1) <= soon]
         if due:
             self.open(order, due)
 
     def open(self, order: bytes, pairs: Sequence[Pair], since: float | None = None) -> None:
         """Opens channels anew, unless another thread just did. order: its id. Raises the Refusal that stopped it."""
         began = time.monotonic() if since is None else since
-        key = (order, tuple(sorted(pairs)))
+        key = (order, tuple(sorted(map(_sorted, pairs))))
         self._once.do(key, began, lambda: self._open(order, list(pairs)))
 
     def _open(self, order: bytes, pairs: list[Pair]) -> None:
@@ -49,9 +50,10 @@ class Handshakes:
         accepted: list[bytes] = []
         for pair, answer in self._ask("channel.accept", order, pairs, sent):
             accepted.append(answer.blob("message"))
-            self._expires[order, pair] = answer.integer("expires")
+            self._expires[order, _sorted(pair)] = answer.integer("expires")
         for pair, answer in self._ask("channel.finish", order, pairs, accepted):
-            self._expires[order, pair] = min(self._expires[order, pair], answer.integer("expires"))
+            known = self._expires[order, _sorted(pair)]
+            self._expires[order, _sorted(pair)] = min(known, answer.integer("expires"))
 
     def _ask(
         self, operation: str, order: bytes, pairs: list[Pair], messages: list[bytes] | None
@@ -69,3 +71,8 @@ class Handshakes:
                 raise answer
             read.append((pair, answer))
         return read
+
+
+def _sorted(pair: Pair) -> Pair:
+    first, second = sorted(pair)
+    return first, second

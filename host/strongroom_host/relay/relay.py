@@ -52,10 +52,10 @@ class Group:
     def ordered(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in self.names if name in names)
 
-    def pairs(self, name: str, peers: Sequence[str]) -> list[Pair]:
-        """Each with its members in roster order, for whom the first one opens the channel."""
-        couples = [self.ordered((name, peer)) for peer in peers if peer != name]
-        return [(couple[0], couple[1]) for couple in couples if len(couple) == 2]
+    def pair(self, name: str, peer: str) -> Pair:
+        """In roster order."""
+        first, second = self.ordered((name, peer))
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -154,15 +154,18 @@ class Relay:
         return True
 
     def _mend_one(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
-        peers = [peer for peer in refusal.culprits if peer in job.group.names and peer != name]
-        pairs = job.group.pairs(name, peers or job.participants)
+        named = [peer for peer in refusal.culprits if peer in job.group.names]
+        peers = [peer for peer in named or job.participants if peer != name]
+        # The peer opens: it knows then at once that the new channel holds, and sends on no older one.
+        channels = [(peer, name) for peer in peers]
         if refusal.code in ("channel_missing", "channel_expired"):
-            self.handshakes.open(job.group.order, pairs, began)
+            self.handshakes.open(job.group.order, channels, began)
         elif refusal.code in ("unknown_wallet", "unknown_order"):
             self._once.do(("load", job.group.order, name), began, lambda: self.load(job.group, name))
-            self.handshakes.open(job.group.order, pairs, began)
+            self.handshakes.open(job.group.order, channels, began)
         elif refusal.code == "not_paired":
-            for pair in pairs:
+            for peer in peers:
+                pair = job.group.pair(name, peer)
                 self._once.do(("pair", job.group.order, pair), began, partial(self.pair, job.group, pair))
         elif refusal.code == "ceremony_limit":
             time.sleep(BUSY_PAUSE)
