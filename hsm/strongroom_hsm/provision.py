@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass, Session
@@ -67,15 +68,12 @@ def _exists(session: Session, label: str, *kinds: ObjectClass) -> bool:
     return any(list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label})) for kind in kinds)
 
 
-_UNKNOWN_ATTRIBUTE = (ArgumentsBad, AttributeTypeInvalid, AttributeValueInvalid, TemplateInconsistent)
-
-
 def _make_identity(session: Session, label: str) -> None:
     """CKM_EC_KEY_PAIR_GEN on P-256."""
     parameters = session.create_domain_parameters(KeyType.EC, {Attribute.EC_PARAMS: templates.P256}, local=True)
     identifier = os.urandom(ID_BYTES)
 
-    def make(private: templates.Template) -> None:
+    def generate(private: templates.Template) -> None:
         parameters.generate_keypair(
             id=identifier,
             label=label,
@@ -85,18 +83,14 @@ def _make_identity(session: Session, label: str) -> None:
             private_template=dict(private),
         )
 
-    restricted = {**templates.IDENTITY_PRIVATE, Attribute.ALLOWED_MECHANISMS: templates.IDENTITY_MECHANISMS}
-    try:
-        make(restricted)
-    except _UNKNOWN_ATTRIBUTE:
-        make(templates.IDENTITY_PRIVATE)
+    restricted(generate, templates.IDENTITY_PRIVATE, templates.IDENTITY_MECHANISMS)
 
 
 def _make_kek(session: Session, label: str) -> None:
     """CKM_AES_KEY_GEN, 256 bits."""
     identifier = os.urandom(ID_BYTES)
 
-    def make(template: templates.Template) -> None:
+    def generate(template: templates.Template) -> None:
         session.generate_key(
             KeyType.AES,
             256,
@@ -107,11 +101,17 @@ def _make_kek(session: Session, label: str) -> None:
             template=dict(template),
         )
 
-    restricted = {**templates.KEK, Attribute.ALLOWED_MECHANISMS: templates.KEK_MECHANISMS}
+    restricted(generate, templates.KEK, templates.KEK_MECHANISMS)
+
+
+def restricted(
+    generate: Callable[[templates.Template], None], template: templates.Template, mechanisms: tuple[int, ...]
+) -> None:
+    """With CKA_ALLOWED_MECHANISMS, which is optional in the standard, or else without."""
     try:
-        make(restricted)
-    except _UNKNOWN_ATTRIBUTE:
-        make(templates.KEK)
+        generate({**template, Attribute.ALLOWED_MECHANISMS: mechanisms})
+    except (ArgumentsBad, AttributeTypeInvalid, AttributeValueInvalid, TemplateInconsistent):
+        generate(template)
 
 
 def _pem(der: bytes) -> bytes:

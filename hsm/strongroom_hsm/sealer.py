@@ -37,12 +37,10 @@ class Pkcs11Sealer:
 
     def new_key(self, context: Context) -> tuple[DataKey, bytes]:
         """A fresh data key, and it wrapped. Raises Refusal `sealer_refused`, `token_unavailable`, `pin_incorrect`."""
-        key = DataKey.generate()
         try:
-            wrapped = self._token.run(lambda live: self._wrap(live, key, context))
+            return self._token.run(lambda live: self._new_key(live, context))
         except TokenFault as fault:
             raise Refusal("sealer_refused", f"the token did not wrap a key: {fault}") from fault
-        return key, wrapped.encode()
 
     def open_key(self, wrapped: bytes, context: Context) -> DataKey:
         """Raises Refusal `sealed_mismatch`, `token_unavailable`, `pin_incorrect`."""
@@ -55,7 +53,8 @@ class Pkcs11Sealer:
                 "sealed_mismatch", f"the token does not open this wrapped key ({fault}): another signer's, or changed"
             ) from fault
 
-    def _wrap(self, live: Live[Keys], key: DataKey, context: Context) -> Wrapped:
+    def _new_key(self, live: Live[Keys], context: Context) -> tuple[DataKey, bytes]:
+        key = DataKey.generate()
         iv = bytes(IV_BYTES) if self._token_makes_iv else os.urandom(IV_BYTES)
         raw = key.expose()
         try:
@@ -67,7 +66,9 @@ class Pkcs11Sealer:
         if used == bytes(IV_BYTES):
             # Ciphertext under a vector of zeros is thrown away: a second one would give both away.
             raise Refusal("bad_configuration", "the token made no vector of its own, though it was said to")
-        return Wrapped(live.keys.kek_id, used, sealed)
+        if len(sealed) != KEY_BYTES + TAG_BYTES:
+            raise Refusal("sealer_refused", f"the token wrapped {KEY_BYTES} bytes into {len(sealed)}")
+        return key, Wrapped(live.keys.kek_id, used, sealed).encode()
 
 
 @dataclass(frozen=True)

@@ -71,15 +71,15 @@ _IDENTITY_FOUND: Final[Template] = {
     Attribute.CLASS: ObjectClass.PRIVATE_KEY,
     Attribute.KEY_TYPE: KeyType.EC,
     Attribute.EC_PARAMS: P256,
-    **_BORN_INSIDE,
     **IDENTITY_PRIVATE,
+    **_BORN_INSIDE,
 }
 _KEK_FOUND: Final[Template] = {
     Attribute.CLASS: ObjectClass.SECRET_KEY,
     Attribute.KEY_TYPE: KeyType.AES,
     Attribute.VALUE_LEN: 32,
-    **_BORN_INSIDE,
     **KEK,
+    **_BORN_INSIDE,
 }
 
 IDENTITY_MECHANISMS: Final = (int(Mechanism.ECDSA),)
