@@ -18,7 +18,9 @@ import os
 import re
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import botocore.session
@@ -41,6 +43,13 @@ ATTEMPTS: Final = 3
 """Seconds, seconds, and requests in all: a KMS that stays mute costs a signer some 20 seconds."""
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
+
+# botocore's (name in a file, name in the environment, default, conversion): no profile and no file of the host's.
+_NO_PROFILE: Final = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 
 _MISMATCH: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 _TRANSIENT: Final = frozenset(
@@ -85,7 +94,9 @@ class KmsSealer:
         self._nsm = nsm
         self._recipient = RecipientKey()
         self._credentials = credentials
-        self._authority = _pinned_authority(sealing, authority)
+        pinned = _pinned_authority(sealing, authority)
+        # The image's own list of authorities, not one that the environment names.
+        self._authorities = get_cert_path(True) if pinned is None else str(_private_copy(pinned, self))
         self._config = Config(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
@@ -145,15 +156,11 @@ class KmsSealer:
             return self._client[1]
 
     def _connect(self, credentials: Credentials) -> Any:
-        session = botocore.session.Session()
-        for file in ("config_file", "credentials_file"):
-            session.set_config_variable(file, os.devnull)
-        return session.create_client(
+        return botocore.session.Session(session_vars=_NO_PROFILE).create_client(
             "kms",
             region_name=self._region,
             endpoint_url=self._sealing.endpoint,
-            # The image's own list of authorities, not one that the environment names.
-            verify=get_cert_path(True) if self._authority is None else self._authority.name,
+            verify=self._authorities,
             aws_access_key_id=credentials.access_key,
             aws_secret_access_key=credentials.secret_key,
             aws_session_token=credentials.session_token,
@@ -161,8 +168,8 @@ class KmsSealer:
         )
 
 
-def _pinned_authority(sealing: Sealing, authority: bytes | None) -> Any:
-    """A private copy in a file, as botocore wants it: the host's own file could change after it was checked."""
+def _pinned_authority(sealing: Sealing, authority: bytes | None) -> bytes | None:
+    """The PEM that the endpoint's TLS must lead to; None for AWS itself."""
     if sealing.endpoint is None and sealing.authority is None:
         return None
     if sealing.endpoint is None or not sealing.endpoint.startswith("https://") or authority is None:
@@ -173,10 +180,16 @@ def _pinned_authority(sealing: Sealing, authority: bytes | None) -> Any:
         raise Refusal("bad_configuration", "the authority of the simulated KMS is not one PEM certificate") from error
     if hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest() != sealing.authority:
         raise Refusal("bad_configuration", "the authority of the simulated KMS is not the one that is pinned")
-    file = tempfile.NamedTemporaryFile(prefix="strongroom-", suffix=".pem")  # noqa: SIM115, lives as long as the sealer
-    file.write(certificate.public_bytes(Encoding.PEM))
-    file.flush()
-    return file
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _private_copy(content: bytes, owner: object) -> Path:
+    """botocore takes a path, and the host's own file could change after it was checked. Gone with its owner."""
+    descriptor, name = tempfile.mkstemp(prefix="strongroom-", suffix=".pem")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    weakref.finalize(owner, Path(name).unlink, missing_ok=True)
+    return Path(name)
 
 
 def _refusal(error: ClientError) -> Refusal:

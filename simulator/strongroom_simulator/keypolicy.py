@@ -60,13 +60,14 @@ def _condition_keys(statement: Statement | None, context: Mapping[str, str]) -> 
 
 def _applies(statement: Mapping[str, Any], action: str, keys: Mapping[str, str]) -> bool:
     unknown = statement.keys() - {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
-    if unknown:
-        raise ValueError(f"the simulator does not know {sorted(unknown)}")
+    operators = statement.get("Condition", {})
+    if unknown or operators.keys() - _OPERATORS.keys():
+        raise ValueError(f"the simulator does not know all of {sorted(unknown)} and {sorted(operators)}")
     if not {action, "kms:*"} & set(_listed(statement["Action"])):
         return False
     return all(
         key in keys and any(_OPERATORS[operator](wanted, keys[key]) for wanted in _listed(values))
-        for operator, conditions in statement.get("Condition", {}).items()
+        for operator, conditions in operators.items()
         for key, values in conditions.items()
     )
 
