@@ -51,7 +51,9 @@ infra/chains/node_modules/.package-lock.json: infra/chains/package.json infra/ch
 # --- Using ---
 
 .PHONY: demo
-demo: setup  ## three signers, a host and a chain on this machine: create wallets, sign, verify
+demo:  ## three signers, a host and a chain on this machine: create wallets, sign, verify
+	@demo/announce
+	@$(MAKE) setup
 	@python -m demo
 
 .PHONY: test
