@@ -210,9 +210,6 @@ class Request(Answer):
     attempt: int
     signature: Hex | None
     transaction: Transaction | None
-    hash: Hex32 | None = Field(description="The transaction's, as are raw and block.")
-    raw: Hex | None
-    block: int | None
     error: dict[str, Any] | None
     history: list[Event]
 

@@ -79,9 +79,6 @@ def request(each: Request) -> Json:
         "attempt": each.attempt,
         "signature": None if each.signature is None else each.signature.hex(),
         "transaction": transaction,
-        "hash": each.hash,
-        "raw": None if each.raw is None else each.raw.hex(),
-        "block": each.block,
         "error": each.error,
         "history": [{"state": state, "at": at, "reason": reason} for state, at, reason in each.history],
     }
