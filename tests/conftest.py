@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -14,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_configure() -> None:
     # A forked child of a threshold signer repeats its parent's nonces (docs/adr/0004).
     multiprocessing.set_start_method("spawn", force=True)
+    # A busy machine is no failure. With CI set, hypothesis itself draws the same examples each time.
+    settings.register_profile("strongroom", settings.default, deadline=None)
+    settings.load_profile("strongroom")
 
 
 @pytest.fixture(scope="session")
