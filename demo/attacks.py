@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from demo.transfers import transfer
 from demo.world import ETHER, World, ask
 from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
@@ -11,6 +12,7 @@ from strongroom.errors import Refusal
 from strongroom.wire.fields import bytes_item, pair_item
 from strongroom_client.cluster.chain import ACCOUNTS, CHAIN_ID
 from strongroom_client.transactions import SignedIntent, sign_intent
+from strongroom_simulator import adversary
 
 LIMIT = ETHER
 
@@ -33,6 +35,7 @@ def tampering_relay(world: World) -> None:
         "A relay that changes one bit",
         "a changed message is noticed by the signer that gets it, which names the link it came over; nothing is signed",
     )
+    _through_the_host(world)
     pair = world.cluster.names[:2]
     first, second = pair
     steps, refusals = _start(world, _intent(world, ETHER // 100), pair)
@@ -44,10 +47,31 @@ def tampering_relay(world: World) -> None:
         ask(world.cluster.socket(second), "ceremony.step", body)
     except Refusal as refusal:
         world.screen.refused(second, refusal)
+        world.screen.say(
+            f"culprit: the link from {first}, by the signer's verdict `{refusal.verdict}`; no signer is blamed"
+        )
+        assert (refusal.code, refusal.verdict) == ("channel_link", "link"), refusal
         world.result.refusal(f"a message from {first} changed on its way", second, refusal.code)
     else:
         raise AssertionError("a changed message was accepted")
     ask(world.cluster.socket(first), "ceremony.abort", {"ceremony": steps[first]["ceremony"]})
+
+
+def _through_the_host(world: World) -> None:
+    """Every link flips one bit of what its signer seals, so that no other pair can help."""
+    rule = adversary.only("sign.start", adversary.flip())
+    for link in world.links.values():
+        link.rules.append(rule)
+    try:
+        transfer(world, ETHER // 100)
+    except Refusal as refusal:
+        world.screen.refused("the host, with what a signer told it,", refusal)
+        assert (refusal.code, refusal.verdict) == ("channel_link", "link"), refusal
+    else:
+        raise AssertionError("a tampered request was signed")
+    finally:
+        for link in world.links.values():
+            link.rules.remove(rule)
 
 
 def _intent(world: World, value: int) -> SignedIntent:

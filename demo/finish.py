@@ -20,16 +20,16 @@ def table(world: World) -> None:
     result = world.result
     world.screen.console.print("\n[bold]What happened[/]")
     rows = [
-        ("wallet", row["scheme"], f"{row['threshold']} of {len(row['signers'])}", row["address"])
+        ("wallet", f"{row['scheme']}, {row['threshold']} of {len(row['signers'])}", row["address"])
         for row in result.wallets
     ]
     rows += [
-        ("transaction", " + ".join(row["signers"]), f"block {row['block']}, {row['status']}", row["hash"])
+        ("transaction", " + ".join(row["signers"]), f"block {row['block']}, {row['status']}, {row['hash']}")
         for row in result.transactions
     ]
-    rows += [("message", row["scheme"], "verified", row["signature"][:42] + "…") for row in result.messages]
-    rows += [("refused", row["by"], row["code"], row["what"]) for row in result.refusals]
-    world.screen.table(("", "by", "", ""), rows)
+    rows += [("message", row["scheme"], row["signature"]) for row in result.messages]
+    rows += [("refused", f"{row['by']}: {row['code']}", row["what"]) for row in result.refusals]
+    world.screen.table(("", "", ""), rows)
     world.screen.console.print(f"\n{BUILD / 'result.json'}, {world.screen.seconds:.0f} s, mode simulated")
 
 

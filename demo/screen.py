@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,10 +12,15 @@ from rich.table import Table
 
 from strongroom.errors import Refusal
 
+PIPE_WIDTH: Final = 120
+
 
 class Screen:
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
+        # A pipe has no width of its own; rich would take 80.
+        if not self.console.is_terminal:
+            self.console.width = PIPE_WIDTH
         self._began = time.monotonic()
         self._step = 0
 
@@ -37,14 +43,14 @@ class Screen:
         self.console.print(f"    [green]✓[/] {escape(text)}")
 
     def refused(self, by: str, refusal: Refusal) -> None:
-        culprits = f", culprit {', '.join(refusal.culprits)} ({refusal.verdict or 'named'})" if refusal.culprits else ""
-        self.console.print(f"    [yellow]✋ {escape(by)} refuses[/]  [bold]{refusal.code}[/]{escape(culprits)}")
+        blamed = f", culprit {', '.join(refusal.culprits)} ({refusal.verdict or 'named'})" if refusal.culprits else ""
+        self.console.print(f"    [yellow]✋ {escape(by)} refuses[/]  [bold]{refusal.code}[/]{escape(blamed)}")
         self.console.print(f"       [dim]{escape(refusal.reason)}[/]")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         grid = Table(box=None, pad_edge=False, header_style="dim")
         for column in columns:
-            grid.add_column(column, overflow="fold")
+            grid.add_column(column, overflow="ellipsis", no_wrap=True)
         for row in rows:
             grid.add_row(*(escape(cell) for cell in row))
         self.console.print(grid, soft_wrap=False)

@@ -35,8 +35,9 @@ def show_signers(world: World) -> None:
             user_data = evidence_user_data(_configuration(world, member))
             check_evidence(document, member, "simulated", nonce, user_data, int(time.time()))
         suites = {suite["suite"]: suite for suite in api.signers()[0].get("suites") or ()}
+    world.screen.say("sealed by a key in, computes in, code attested by, and who runs it where")
     rows = [(member.name, member.root, *map(str, member.labels.value().values())) for member in world.cluster.roster]
-    columns = ("name", "root", "sealed by", "computes in", "attested by", "operator", "account", "region", "machine")
+    columns = ("name", "root", "sealed", "computes", "attested", "operator", "account", "region", "machine")
     world.screen.table(columns, rows)
     for suite in suites.values():
         world.screen.note(
