@@ -1,0 +1,38 @@
+"""Runs the benchmarks named on the command line, or all; each writes `build/bench/<name>.json` and prints its rows."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks import dkg, footprint, growth, latency, throughput
+from benchmarks.report import Row, write
+from benchmarks.served import Served
+
+SHARED: Mapping[str, Callable[[Served], list[Row]]] = {
+    "latency": latency.run,
+    "throughput": throughput.run,
+    "dkg": dkg.run,
+    "footprint": footprint.run,
+}
+"""On one cluster of two enclaves and an HSM."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*SHARED, "growth"]))
+    names = parser.parse_args().names or [*SHARED, "growth"]
+    with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as folder:
+        if set(names) & set(SHARED):
+            with Served(Path(folder) / "three", enclaves=2, hsms=1) as served:
+                for name in names:
+                    if name in SHARED:
+                        write(name, SHARED[name](served))
+        if "growth" in names:
+            write("growth", growth.run(Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

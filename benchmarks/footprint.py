@@ -1,0 +1,92 @@
+"""(d) Resident memory of each signer and the host; (e) messages and bytes that the host relays for one signature."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+from benchmarks.report import Row, at_most, median, plain
+from benchmarks.served import Served
+from strongroom.intent.intent import Intent
+from strongroom.intent.judge import judge
+from strongroom_client.cluster.plan import HOST, PORT
+from strongroom_client.wallets import Verified
+from strongroom_host.connection import Address
+from strongroom_host.relay.relay import Group, Relay
+from strongroom_host.relay.rounds import Message
+from strongroom_host.relay.signing import Task, sign
+from strongroom_host.signers import Signers
+
+SCHEMES = {"dkls23-secp256k1": 2, "frost-ed25519": 2, "frost-secp256k1-tr": 2, "musig2-secp256k1": 3}
+REQUESTS = 5
+MEGABYTE = 1_000_000
+
+
+def run(served: Served) -> list[Row]:
+    rows: list[Row] = []
+    sockets = {name: served.cluster.socket(name) for name in served.cluster.names}
+    signers = Signers({name: Address.parse(f"uds:{path}#{PORT}") for name, path in sockets.items()})
+    for scheme, threshold in SCHEMES.items():
+        if served.size == 3:
+            rows += _relayed(served, Relay(signers), served.wallet(scheme, threshold))
+    signers.close()
+    for name, pid in served.cluster.pids().items():
+        if name in served.cluster.names:
+            rows.append(at_most(f"{name}: resident memory", _resident(pid), "MB", 100))
+        elif name == HOST:
+            rows.append(plain("host: resident memory of its worker", _resident(_child(pid)), "MB"))
+    return rows
+
+
+class _NoReservation:
+    """Nothing is stored: only what crosses the relay counts."""
+
+    def begin(self, attempt: int, signers: tuple[str, ...], *, last: bool) -> None:
+        return None
+
+    def before_last(self) -> None:
+        return None
+
+
+def _relayed(served: Served, relay: Relay, wallet: Verified) -> list[Row]:
+    body, order = wallet.body, wallet.order
+    group = Group(body.order.order_id, body.order.encode(), order.names, body.wallet)
+    messages: list[int] = []
+    volumes: list[int] = []
+    for _ in range(REQUESTS):
+        carried: list[Message] = []
+
+        def note(_trip: int, passing: list[Message], kept: list[Message] = carried) -> list[Message]:
+            kept.extend(passing)
+            return passing
+
+        fields = json.loads(served.request(wallet, served.requester()))
+        raw, signature = bytes.fromhex(fields["intent"]), bytes.fromhex(fields["signature"])
+        intent = Intent.decode(raw)
+        message = judge(intent, signature, order, body.wallet, order.policy.digest(), int(time.time()))
+        task = Task(
+            group, order.scheme, order.threshold, body.package, raw, intent.intent_id, signature, message, route=note
+        )
+        sign(relay, task, _NoReservation())
+        messages.append(len(carried))
+        volumes.append(sum(len(sealed) for _, _, sealed in carried))
+    name = f"{order.scheme} {order.threshold}-of-{served.size}"
+    return [
+        plain(f"{name}: messages relayed for one signature", median(messages), "messages"),
+        plain(f"{name}: bytes relayed for one signature", median(volumes), "bytes"),
+    ]
+
+
+def _resident(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    match = re.search(r"VmRSS:\s+(\d+) kB", status)
+    if match is None:
+        raise RuntimeError(f"process {pid} says nothing of its memory")
+    return int(match[1]) * 1024 / MEGABYTE
+
+
+def _child(pid: int) -> int:
+    """gunicorn's only worker."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
