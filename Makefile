@@ -86,6 +86,10 @@ lock: .venv/bin/uv  ## new lock files; the trusted base leads (make lock UPGRADE
 	$(LOCK) $(OURS) -c $R/dev.txt client/pyproject.toml -o $R/client.txt
 	echo uv | $(LOCK) -c $R/dev.txt - -o $R/uv.txt
 
+.PHONY: docs
+docs: setup  ## the pages that are made from the code
+	@python -m infra.docs.errors_page > docs/errors.md
+
 .PHONY: clean
 clean:  ## everything that git does not keep, .venv too
 	git clean -fdXq
