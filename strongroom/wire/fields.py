@@ -75,7 +75,8 @@ class Fields:
         return self._take(key)
 
     def version(self, expected: int = 1) -> None:
-        if self._take("v") != expected:
+        # Never `true`, which equals 1 in Python and would give a value a second encoding.
+        if self.integer("v") != expected:
             raise self._wrong("v", f"version {expected}")
 
     def end(self) -> None:

@@ -18,6 +18,8 @@ MAX_FRAME: Final = 4 << 20
 """Bytes of one frame's payload: the DKG of 5-of-9 needs about 1.5 MiB towards one signer."""
 
 HEADER: Final = 4
+MAX_REASON: Final = 1024
+"""Characters of a refusal's reason: a policy's lists, say, may make it longer than anybody reads."""
 
 
 def encode_frame(payload: bytes) -> bytes:
@@ -42,9 +44,13 @@ def encode_request(operation: str, body: dict[str, cbor.Value]) -> bytes:
 
 def decode_request(payload: bytes) -> tuple[str, Fields]:
     value = cbor.decode(payload)
-    if not isinstance(value, list) or len(value) != 3 or value[0] != VERSION or not isinstance(value[1], str):
+    if not isinstance(value, list) or len(value) != 3 or not _of_version(value[0]) or not isinstance(value[1], str):
         raise Refusal("malformed_message", "a request is [1, operation, body]")
     return value[1], Fields(value[2], "request")
+
+
+def _of_version(value: cbor.Value) -> bool:
+    return value == VERSION and not isinstance(value, bool)
 
 
 def encode_answer(body: dict[str, cbor.Value]) -> bytes:
@@ -54,7 +60,7 @@ def encode_answer(body: dict[str, cbor.Value]) -> bytes:
 def encode_refusal(refusal: Refusal) -> bytes:
     error: dict[str, cbor.Value] = {
         "code": refusal.code,
-        "reason": refusal.reason,
+        "reason": refusal.reason[:MAX_REASON],
         "culprits": list(refusal.culprits),
         "verdict": refusal.verdict,
         "proof": refusal.proof,
@@ -74,13 +80,13 @@ _VERDICTS: Final[dict[str | None, Verdict | None]] = {
 def decode_answer(payload: bytes) -> Fields:
     """The body of a success. Raises the signer's Refusal, or `malformed_message` where the answer is no answer."""
     value = cbor.decode(payload)
-    if not isinstance(value, list) or len(value) != 3 or value[0] != VERSION or not isinstance(value[1], bool):
+    if not isinstance(value, list) or len(value) != 3 or not _of_version(value[0]) or not isinstance(value[1], bool):
         raise Refusal("malformed_message", "an answer is [1, success, body]")
     if value[1]:
         return Fields(value[2], "answer")
     error = Fields(value[2], "error")
     code = error.text("code")
-    reason = error.text("reason", most=1024)
+    reason = error.text("reason", most=MAX_REASON)
     culprits = error.items("culprits", text_item)
     verdict = error.optional_text("verdict")
     proof = error.optional_blob("proof", most=1 << 16)
