@@ -26,7 +26,7 @@ def bip340(world: World) -> None:
 def _sign(world: World, scheme: str, text: str) -> None:
     verified = order_wallet(world, scheme)
     with world.api() as api:
-        signature, answer = messages.sign(api, verified.body, text, world.requester())
+        signature, answer = messages.sign(api, verified.body, text, world.cluster.requester())
     signed = messages.signed_bytes(verified.body, text)
     world.result.message(verified, signed, signature)
     world.screen.say(f"public key  {verified.body.wallet_key.hex()}")

@@ -48,9 +48,13 @@ class Screen:
         self.console.print(f"       [dim]{escape(refusal.reason)}[/]")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        grid = Table(box=None, pad_edge=False, header_style="dim")
-        for column in columns:
-            grid.add_column(column, overflow="ellipsis", no_wrap=True)
-        for row in rows:
-            grid.add_row(*(escape(cell) for cell in row))
+        grid = Table(box=None, pad_edge=False, header_style="dim", show_header=any(columns))
+        lines = [[escape(cell) for cell in row] for row in rows]
+        widths = [max(len(line[index]) for line in (columns, *lines)) for index in range(len(columns))]
+        # All columns keep their width, but for the last, which takes what is left.
+        widths[-1] = min(widths[-1], self.console.width - sum(widths[:-1]) - 2 * len(columns))
+        for column, width in zip(columns, widths, strict=True):
+            grid.add_column(column, overflow="ellipsis", no_wrap=True, width=max(width, 8))
+        for line in lines:
+            grid.add_row(*line)
         self.console.print(grid, soft_wrap=False)

@@ -19,7 +19,7 @@ def transfer(world: World, value: int) -> list[str]:
     before = chain.balance(to)
     with world.api() as api:
         asked = Transfer(bytes.fromhex(to[2:]), value, chain_id=CHAIN_ID)
-        _, answer = transactions.send(api, world.wallet.body, asked, world.requester())
+        _, answer = transactions.send(api, world.wallet.body, asked, world.cluster.requester())
         answer = transactions.wait(api, request_name(answer), until=frozenset({"confirmed"}), timeout=30)
         transactions.raise_failure(answer)
     raw, state = transactions.raw_transaction(answer), str(answer["state"])

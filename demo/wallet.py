@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import secrets
 from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from demo.world import World, no_passphrase
+from demo.world import World
 from strongroom.chains import evm
 from strongroom.errors import Refusal
 from strongroom.wallet.administrators import smallest_coalition
 from strongroom.wallet.certificate import Body, Certificate
 from strongroom.wire import cbor
-from strongroom_client import keyfiles, officers, orders, wallets
+from strongroom_client import wallets
 from strongroom_client.api import Api
 from strongroom_client.wallets import Verified
 
@@ -25,21 +24,7 @@ ECDSA = "dkls23-secp256k1"
 
 def order_wallet(world: World, scheme: str) -> Verified:
     """Officers sign an order; the signers deal the key; the client verifies the wallet."""
-    plan = world.cluster.plan
-    order = orders.build(
-        world.cluster.roster,
-        orders.load_policy(plan.policy),
-        officers.load_pins(plan.officers),
-        mode="simulated",
-        scheme=scheme,
-        threshold=2,
-        accept_unaudited=True,
-        nonce=secrets.token_bytes(32),
-    )
-    files = officers.officer_files(plan.officers)[: order.officers.quorum]
-    signed = orders.sign(order, [keyfiles.load(path, no_passphrase) for path in files])
-    with world.api() as api:
-        verified = wallets.create(api, signed, officers=order.officers, mode="simulated")
+    verified = world.cluster.create_wallet(scheme)
     world.result.wallet(verified)
     return verified
 

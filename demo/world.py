@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from demo.result import Result
 from demo.screen import Screen
 from strongroom.errors import Refusal
 from strongroom.wire.fields import Fields
 from strongroom.wire.frame import decode_answer, encode_request
-from strongroom_client import keyfiles, officers
 from strongroom_client.api import Api
 from strongroom_client.cluster import Cluster
 from strongroom_client.cluster.plan import PORT, SignerPlan
@@ -59,9 +56,6 @@ class World:
     def api(self) -> Api:
         return self.cluster.api()
 
-    def requester(self) -> Ed25519PrivateKey:
-        return keyfiles.load(self.cluster.plan.officers / officers.REQUESTER, no_passphrase)
-
     def intercept(self, signer: SignerPlan) -> Path:
         """Puts a link before a signer; the host will dial it and know nothing else."""
         path = signer.socket.with_suffix(".link")
@@ -89,10 +83,6 @@ class World:
 
 def _cut(call: Call, forward: Forward) -> bytes:
     raise adversary.Drop
-
-
-def no_passphrase() -> bytes:
-    raise Refusal("passphrase", "the demo's keys are not encrypted")
 
 
 def ask(path: Path, operation: str, body: dict[str, Any]) -> Fields:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -26,7 +26,12 @@ Config = Annotated[
     typer.Option("--config", help="Context file. Default: $STRONGROOM_CONFIG, ~/.config/strongroom/config.json."),
 ]
 
+PIPE_WIDTH: Final = 160
+
 out = Console(highlight=False, soft_wrap=True)
+# A pipe has no width of its own; rich would take 80.
+if not out.is_terminal:
+    out.width = PIPE_WIDTH
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from strongroom.errors import Refusal
+from strongroom.policy.policy import Policy
 from strongroom.signer.configuration import Configuration
-from strongroom.wallet.order import Member
-from strongroom_client import documents, officers, orders
+from strongroom.wallet.order import Member, SignedOrder
+from strongroom_client import documents, keyfiles, officers, orders, wallets
 from strongroom_client.api import Api
 from strongroom_client.cluster import authorities, chain, host, signers
 from strongroom_client.cluster.authorities import Roots
@@ -22,6 +27,7 @@ from strongroom_client.cluster.chain import Chain
 from strongroom_client.cluster.plan import CHAIN, HOST, KMS, Plan, SignerPlan
 from strongroom_client.cluster.process import Process
 from strongroom_client.context import Context
+from strongroom_client.wallets import Verified
 
 Intercept = Callable[[SignerPlan], Path]
 """Where the host shall dial instead of the signer's own socket: for a man in the middle."""
@@ -113,15 +119,16 @@ class Cluster:
         self._make_officers()
         roots = authorities.make_roots(self.plan)
         self._progress(f"keys and reference values of {len(self.names)} signers")
-        self.roster = tuple(self._prepare(signer, roots) for signer in self.plan.signers)
+        with ThreadPoolExecutor() as pool:
+            self.roster = tuple(pool.map(lambda signer: self._prepare(signer, roots), self.plan.signers))
         documents.write(self.plan.roster, orders.roster_document("simulated", self.roster))
         documents.write(self.plan.policy, sample_policy(officers.load_requester_key(self.plan.officers)))
         authorities.write_keys(self.plan, {member.name: member.measurements for member in self.roster})
         self._start_aws_and_chain()
-        self._progress(f"signers {', '.join(self.names)}")
-        self._start_all([signers.process(self.plan, signer) for signer in self.plan.signers])
-        if self._with_host:
-            self._start_host()
+        programs = [signers.process(self.plan, signer) for signer in self.plan.signers]
+        programs += [self._host()] if self._with_host else []
+        self._progress(", ".join(program.name for program in programs))
+        self._start_all(programs)
 
     def _make_officers(self) -> None:
         """On this machine, for once: an exercise, not a custody."""
@@ -153,13 +160,12 @@ class Cluster:
         for process in processes:
             process.wait_ready()
 
-    def _start_host(self) -> None:
-        self._progress("host")
+    def _host(self) -> Process:
+        """It dials the signers when it is asked something, so that it may start beside them."""
         for signer in self.plan.signers:
-            own = signer.socket if self._intercept is None else self._intercept(signer)
-            self._sockets.setdefault(signer.name, own)
+            self._sockets[signer.name] = signer.socket if self._intercept is None else self._intercept(signer)
         self._write_host()
-        self._start_all([host.process(self.plan, self.plan.host / "config.json")])
+        return host.process(self.plan, self.plan.host / "config.json")
 
     def _write_host(self) -> None:
         host.write_config(self.plan, self._sockets, chain=self._with_chain)
@@ -180,6 +186,32 @@ class Cluster:
         for process in order:
             process.stop()
         shutil.rmtree(self.plan.sockets, ignore_errors=True)
+
+    # --- Wallets ---
+
+    def order(self, scheme: str, threshold: int = 2, policy: Policy | None = None) -> SignedOrder:
+        """For all signers, signed by the officers' quorum. policy: the sample one where None."""
+        order = orders.build(
+            self.roster,
+            policy or orders.load_policy(self.plan.policy),
+            officers.load_pins(self.plan.officers),
+            mode="simulated",
+            scheme=scheme,
+            threshold=threshold,
+            accept_unaudited=True,
+            nonce=secrets.token_bytes(32),
+        )
+        files = officers.officer_files(self.plan.officers)[: order.officers.quorum]
+        return orders.sign(order, [keyfiles.load(path, _no_passphrase) for path in files])
+
+    def create_wallet(self, scheme: str, threshold: int = 2, policy: Policy | None = None) -> Verified:
+        """Created by the signers, verified by the client."""
+        order = self.order(scheme, threshold, policy)
+        with self.api() as api:
+            return wallets.create(api, order, officers=order.order.officers, mode="simulated")
+
+    def requester(self) -> Ed25519PrivateKey:
+        return keyfiles.load(self.plan.officers / officers.REQUESTER, _no_passphrase)
 
     # --- What tests do to it ---
 
@@ -226,6 +258,10 @@ def sample_policy(requester: bytes, limit: int = ETHER) -> dict[str, Any]:
         "calls": [],
     }
     return {"requesters": [requester.hex()], "messages": True, "evm": rules}
+
+
+def _no_passphrase() -> bytes:
+    raise Refusal("passphrase", "a cluster's own keys are not encrypted; these are")
 
 
 def _layer(name: str, names: tuple[str, ...]) -> int:

@@ -36,7 +36,7 @@ class SignerPlan:
 
     @property
     def account(self) -> str:
-        return f"{self.number:012d}" if self.kind == "enclave" else f"{self.operator}-datacentre"
+        return f"{self.number:012d}" if self.kind == "enclave" else f"{self.operator}-rack"
 
     @property
     def region(self) -> str:
@@ -62,7 +62,7 @@ class SignerPlan:
 
     def labels(self) -> Labels:
         """All of it runs on one machine; the names say what would be apart."""
-        machine = f"simulated-machine-{self.number}"
+        machine = f"machine-{self.number}"
         fixed = ("kms", "enclave", "nsm") if self.kind == "enclave" else ("pkcs11", "process", "nobody")
         return Labels(*fixed, self.operator, self.account, self.region, machine)
 
