@@ -226,3 +226,70 @@ impl Ceremony {
         std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process;
+
+    /// Sends one more byte in each of `left` rounds and is done; or panics, as a bug would.
+    struct Count {
+        left: u8,
+        panics: bool,
+    }
+
+    impl Round for Count {
+        fn advance(self: Box<Self>, _: &Inbox) -> Result<Next> {
+            let Self { left, panics } = *self;
+            assert!(left > 0 || !panics, "a bug in a protocol");
+            match left.checked_sub(1) {
+                None => Ok(Next::Done(Outcome::Contribution(vec![7]))),
+                Some(left) => {
+                    Next::send(Outbox { broadcast: Some(vec![left]), private: BTreeMap::new() }, Self { left, panics })
+                }
+            }
+        }
+    }
+
+    fn two(left: u8, panics: bool) -> (Ceremony, Ceremony) {
+        let context = Context::new("test", "none", &[1; 32], &[]);
+        let one = |me| Ceremony::new("test", "none", context, me, 1..=2, Box::new(Count { left, panics }));
+        (one(1), one(2))
+    }
+
+    fn from(sender: u8, step: &Step) -> Message<'_> {
+        Message { sender, broadcast: true, payload: &step.outgoing[0].1 }
+    }
+
+    #[test]
+    fn rounds_follow_each_other_and_the_result_is_taken_once() {
+        let (one, two) = two(3, false);
+        let (mut mine, mut theirs) = (one.start().unwrap(), two.start().unwrap());
+        for round in 1..=3 {
+            assert_eq!((one.round(), mine.done), (round, false));
+            let next = (one.receive(&[from(2, &theirs)]).unwrap(), two.receive(&[from(1, &mine)]).unwrap());
+            (mine, theirs) = next;
+        }
+        assert!(mine.done && mine.outgoing.is_empty());
+        assert!(matches!(one.result(), Ok(Outcome::Contribution(_))));
+        assert_eq!(one.result().err().unwrap().code(), "misuse");
+    }
+
+    #[test]
+    fn nothing_goes_on_after_a_panic() {
+        let (one, two) = two(1, true);
+        let (_, theirs) = (one.start().unwrap(), two.start().unwrap());
+        let panicked = process::guard(|| one.receive(&[from(2, &theirs)]).map(|_| ()));
+        assert_eq!(panicked, Err(Fault::Panic));
+        assert_eq!(one.receive(&[from(2, &theirs)]).err().unwrap().code(), "misuse");
+        assert_eq!(one.result().err().unwrap().code(), "misuse");
+    }
+
+    #[test]
+    fn an_early_message_is_not_this_rounds() {
+        let (one, two) = two(3, false);
+        let (mine, _) = (one.start().unwrap(), two.start().unwrap());
+        let early = two.receive(&[from(1, &mine)]).unwrap();
+        assert_eq!(one.receive(&[from(2, &early)]).err().unwrap(), Fault::ForeignMessage { sender: 2 });
+    }
+}

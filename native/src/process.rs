@@ -60,10 +60,56 @@ pub fn harden() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::fd::FromRawFd;
+
+    use rand::RngExt;
+
     use super::*;
 
     #[test]
     fn a_panic_becomes_a_fault() {
         assert_eq!(guard::<()>(|| panic!("bug")), Err(Fault::Panic));
+    }
+
+    /// What a forked child draws from `ThreadRng` after `prepare`, and what its parent draws meanwhile.
+    #[allow(unsafe_code)]
+    fn drawn_after_fork(prepare: fn()) -> ([u8; 32], [u8; 32]) {
+        let _warm: u64 = rand::rng().random();
+        let mut ends = [0; 2];
+        // SAFETY: pipe fills two descriptors; the child makes no call but draw, write and _exit.
+        let (mut read, mut write) = unsafe {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
+        };
+        // SAFETY: as above.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            prepare();
+            let written = write.write_all(&rand::rng().random::<[u8; 32]>());
+            // SAFETY: ends the child at once, without the parent's destructors.
+            unsafe { libc::_exit(i32::from(written.is_err())) }
+        }
+        let parents = rand::rng().random();
+        let mut childs = [0; 32];
+        read.read_exact(&mut childs).unwrap();
+        // SAFETY: waits for our own child.
+        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        (childs, parents)
+    }
+
+    /// The trap, and that `reseed` is the way out of it. Should the first half ever fail, rand has learnt of forks.
+    #[test]
+    fn a_fork_repeats_its_parents_randomness_unless_reseeded() {
+        let (child, parent) = drawn_after_fork(|| {});
+        assert_eq!(child, parent);
+        let (child, parent) = drawn_after_fork(|| reseed().unwrap());
+        assert_ne!(child, parent);
+    }
+
+    #[test]
+    fn the_system_gives_other_bytes_each_time() {
+        assert_ne!(random::<32>().unwrap(), random::<32>().unwrap());
     }
 }

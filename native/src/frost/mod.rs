@@ -117,3 +117,6 @@ fn strict<C: Ciphersuite, T>(
         _ => Err(malformed),
     }
 }
+
+#[cfg(test)]
+mod vectors;

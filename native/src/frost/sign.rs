@@ -25,11 +25,11 @@ pub fn begin<C: Kind>(share: &Share, request: Request, context: Context) -> Resu
     Ok(Box::new(Commit::<C> { key, me: share.material.index, message: request.message, context }))
 }
 
-struct Commit<C: Kind> {
-    key: KeyPackage<C>,
-    me: u8,
-    message: Vec<u8>,
-    context: Context,
+pub(super) struct Commit<C: Kind> {
+    pub(super) key: KeyPackage<C>,
+    pub(super) me: u8,
+    pub(super) message: Vec<u8>,
+    pub(super) context: Context,
 }
 
 impl<C: Kind> Round for Commit<C> {
@@ -40,10 +40,10 @@ impl<C: Kind> Round for Commit<C> {
     }
 }
 
-struct Contribute<C: Kind> {
-    signer: Commit<C>,
+pub(super) struct Contribute<C: Kind> {
+    pub(super) signer: Commit<C>,
     /// Used once: this round is consumed by its only call.
-    nonces: SigningNonces<C>,
+    pub(super) nonces: SigningNonces<C>,
 }
 
 impl<C: Kind> Round for Contribute<C> {

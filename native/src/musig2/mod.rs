@@ -75,3 +75,6 @@ fn keys(package: &Package) -> Result<Vec<PublicKey>> {
 fn aggregate(keys: &[PublicKey]) -> KeyAggCache {
     KeyAggCache::new(&keys.iter().collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod vectors;
