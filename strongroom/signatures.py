@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 KEY = 32
 SIGNATURE = 64
 
+_SMALL_ORDER: Final = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+)
+"""The y coordinates, canonical or not, of the eight points of small order; the sign bit is not part of them.
+
+RFC 8032 does not refuse them and neither does OpenSSL. Anyone can sign for such a key: one of 32 zero bytes, say, that
+stands where officers forgot to write one. (libsodium refuses the same list.)
+"""
+
 
 def verify(key: bytes, signature: bytes, message: bytes) -> bool:
     """False for a bad signature and for bytes that are no key: a caller needs no third case."""
+    if len(key) != KEY or key[:-1] + bytes((key[-1] & 0x7F,)) in _SMALL_ORDER:
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError):
