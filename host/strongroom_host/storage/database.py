@@ -1,24 +1,34 @@
-"""The engine. SQLite set up to be durable: WAL, FULL, a busy timeout, and writers that begin IMMEDIATE."""
+"""The engine. SQLite set up to be durable: WAL, FULL, a busy timeout, and writers that begin IMMEDIATE.
+
+Threads that write at once share one commit: SQLite has one writer at a time, its waiting is by sleeping and unfair, and
+a commit is a wait for the disk. Whoever comes first writes for all who came meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
 BUSY_TIMEOUT_MS: Final = 10_000
+"""For other processes' writers; those of this one queue before the database is asked."""
+
+T = TypeVar("T")
 
 
 class Database:
     """url: SQLAlchemy's, as in `sqlite:////var/lib/strongroom/host.db`. threads: how many use it at once."""
 
     def __init__(self, url: str, threads: int = 16) -> None:
-        self.url = url
         self._engine = sa.create_engine(url, pool_size=threads, max_overflow=threads)
+        self._waiting: deque[_Work[Any]] = deque()
+        self._turn = threading.Lock()
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up)
 
@@ -29,17 +39,32 @@ class Database:
     def engine(self) -> sa.Engine:
         return self._engine
 
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction that is durable when the block ends, and holds the writers' lock from its first statement."""
-        with self._engine.connect() as connection:
-            if self._engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.commit()
-            except BaseException:
-                connection.rollback()
+    def write(self, statements: Callable[[sa.Connection], T]) -> T:
+        """Runs `statements` in a transaction of its own effect: all of it is durable when this returns, and none of it
+        when it raises. It holds the writers' lock from its first statement on, so it may read before it writes."""
+        work = _Work(statements)
+        self._waiting.append(work)
+        with self._turn:
+            if not work.ended:
+                self._together([self._waiting.popleft() for _ in range(len(self._waiting))])
+        return work.outcome()
+
+    def _together(self, batch: list[_Work[Any]]) -> None:
+        try:
+            with self._engine.connect() as connection:
+                if self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                done = [work for work in batch if work.run(connection, alone=len(batch) == 1)]
+                if done:
+                    connection.commit()
+                else:
+                    connection.rollback()
+                for work in done:
+                    work.ended = True
+        except BaseException as error:
+            for work in batch:
+                work.fail(error)
+            if not isinstance(error, Exception):
                 raise
 
     @contextmanager
@@ -47,6 +72,38 @@ class Database:
         """Statements that change nothing."""
         with self._engine.connect() as connection:
             yield connection
+
+
+class _Work(Generic[T]):
+    """One caller's statements. ended: its outcome stands, and if it is a result, it is durable."""
+
+    def __init__(self, statements: Callable[[sa.Connection], T]) -> None:
+        self._statements = statements
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self.ended = False
+
+    def run(self, connection: sa.Connection, *, alone: bool) -> bool:
+        """Whether it is to be committed. Not alone: what it did is undone for itself, the others' stays."""
+        try:
+            if alone:
+                self._result = self._statements(connection)
+            else:
+                with connection.begin_nested():
+                    self._result = self._statements(connection)
+        except Exception as error:
+            self.fail(error)
+            return False
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        if not self.ended:
+            self._error, self.ended = error, True
+
+    def outcome(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]  # None only where T is
 
 
 def _set_up(connection: SqliteConnection, _record: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from strongroom.errors import Refusal
+from strongroom_host.problems import Problem, members
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.states import ABANDONED, MAY_BE_SIGNED, State, require, state
 from strongroom_host.storage.tables import REQUESTS, TRANSITIONS
@@ -67,16 +68,17 @@ class Requests:
         Raises Refusal `outcome_unknown` when another request with this nonce may already be signed, and
         `idempotency_conflict` when its key was used for another request.
         """
-        with self._database.write() as connection:
-            known = sa.select(REQUESTS.c.request).where(REQUESTS.c.request == request.request)
-            if connection.execute(known).first() is not None:
+        row = _row(request)
+        entries = [_transition(request.request, *entry) for entry in request.history]
+
+        def insert(connection: sa.Connection) -> bool:
+            if not _free(connection, request):
                 return False
-            _require_free(connection, request)
-            connection.execute(REQUESTS.insert(), _row(request))
-            connection.execute(
-                TRANSITIONS.insert(), [_transition(request.request, *entry) for entry in request.history]
-            )
-        return True
+            connection.execute(REQUESTS.insert(), row)
+            connection.execute(TRANSITIONS.insert(), entries)
+            return True
+
+        return self._database.write(insert)
 
     def move(
         self,
@@ -100,18 +102,21 @@ class Requests:
         if free:
             where.append(REQUESTS.c.worker.is_(None))
         values = {name: _column(getattr(after, name)) for name in ("state", "at", *changed)}
-        with self._database.write() as connection:
+
+        def update(connection: sa.Connection) -> None:
             if connection.execute(REQUESTS.update().where(*where).values(values)).rowcount != 1:
                 raise Refusal("request_conflict", "another worker is busy with this request; look again in a moment")
             if entries:
                 connection.execute(TRANSITIONS.insert(), [_transition(request.request, *entry) for entry in entries])
+
+        self._database.write(update)
         return after
 
     def release(self, request: str, error: Json | None = None) -> None:
         """Nobody works on it any more; its state stays."""
         changed = {"worker": None, **({} if error is None else {"error": _column(error)})}
-        with self._database.write() as connection:
-            connection.execute(REQUESTS.update().where(REQUESTS.c.request == request).values(changed))
+        update = REQUESTS.update().where(REQUESTS.c.request == request).values(changed)
+        self._database.write(lambda connection: connection.execute(update))
 
     def get(self, request: str) -> Request:
         """Raises Refusal `not_found`."""
@@ -156,35 +161,42 @@ class Requests:
     def recover(self, worker: int | None = None) -> int:
         """After a worker's death (None: at start, when none lives): nothing is half done. Gives how many were left."""
         where = REQUESTS.c.worker.is_not(None) if worker is None else REQUESTS.c.worker == worker
-        left = 0
-        with self._database.write() as connection:
-            for row in connection.execute(sa.select(REQUESTS.c.request, REQUESTS.c.state).where(where)).all():
-                left += 1
-                changed: Json = {"worker": None}
-                after = ABANDONED.get(state(row.state))
-                if after is not None:
-                    at = now_ms()
-                    reason = "the host stopped before the last round was sent: nothing was signed"
-                    error = {"code": "internal", "detail": reason}
-                    changed |= {"state": after, "at": at, "error": json.dumps(error)}
-                    connection.execute(TRANSITIONS.insert(), _transition(row.request, after, at, reason))
-                connection.execute(REQUESTS.update().where(REQUESTS.c.request == row.request).values(changed))
-        return left
+        return self._database.write(lambda connection: _recover(connection, where))
 
 
-def _require_free(connection: sa.Connection, request: Request) -> None:
-    if request.idempotency is not None:
-        used = sa.select(REQUESTS.c.request).where(REQUESTS.c.idempotency == request.idempotency)
-        if connection.execute(used).first() is not None:
-            raise Refusal("idempotency_conflict", "this Idempotency-Key was sent with another request")
-    if request.slot is not None:
-        other = sa.select(REQUESTS.c.request).where(
-            REQUESTS.c.slot == request.slot, REQUESTS.c.state.in_(["signing", "unknown"])
+def _recover(connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
+    reason = "the host stopped before the last round was sent: nothing was signed"
+    left = connection.execute(sa.select(REQUESTS.c.request, REQUESTS.c.state).where(where)).all()
+    for row in left:
+        changed: Json = {"worker": None}
+        after = ABANDONED.get(state(row.state))
+        if after is not None:
+            at, problem = now_ms(), members(Problem(Refusal("aborted", reason), request=row.request))
+            changed |= {"state": after, "at": at, "error": json.dumps(problem)}
+            connection.execute(TRANSITIONS.insert(), _transition(row.request, after, at, reason))
+        connection.execute(REQUESTS.update().where(REQUESTS.c.request == row.request).values(changed))
+    return len(left)
+
+
+def _free(connection: sa.Connection, request: Request) -> bool:
+    """False when the request is known. Raises Refusal when its key, or its nonce, is another's."""
+    same_slot = sa.and_(REQUESTS.c.slot == request.slot, REQUESTS.c.state.in_(["signing", "unknown"]))
+    clashes = sa.select(REQUESTS.c.request, REQUESTS.c.idempotency).where(
+        sa.or_(
+            REQUESTS.c.request == request.request,
+            REQUESTS.c.idempotency == (request.idempotency or ""),
+            same_slot if request.slot is not None else sa.false(),
         )
-        taken = connection.execute(other).scalar()
-        if taken is not None:
-            reason = f"request {taken} has the same nonce and may be signed already: retry that one first"
-            raise Refusal("outcome_unknown", reason)
+    )
+    found = connection.execute(clashes).all()
+    if any(row.request == request.request for row in found):
+        return False
+    if any(row.idempotency == request.idempotency for row in found if request.idempotency is not None):
+        raise Refusal("idempotency_conflict", "this Idempotency-Key was sent with another request")
+    if found:
+        reason = f"request {found[0].request} has the same nonce and may be signed already: retry that one first"
+        raise Refusal("outcome_unknown", reason)
+    return True
 
 
 def _row(request: Request) -> Json:

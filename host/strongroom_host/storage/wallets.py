@@ -62,38 +62,41 @@ class Wallets:
             "signed_order": order.encode(),
             "created": int(time.time()),
         }
-        with self._database.write() as connection:
-            exists = sa.select(WALLETS.c.order_id).where(WALLETS.c.order_id == row["order_id"])
+        exists = sa.select(WALLETS.c.order_id).where(WALLETS.c.order_id == row["order_id"])
+
+        def insert(connection: sa.Connection) -> None:
             if connection.execute(exists).first() is None:
                 connection.execute(WALLETS.insert().values(row))
+
+        self._database.write(insert)
         return self.of_order(order.order_id)
 
     def attempt(self, order: bytes) -> int:
         """Counts a DKG's attempt, durably. order: its id."""
         key = WALLETS.c.order_id == order.hex()
-        with self._database.write() as connection:
+
+        def count(connection: sa.Connection) -> int:
             connection.execute(WALLETS.update().where(key).values(attempt=WALLETS.c.attempt + 1))
             return int(connection.execute(sa.select(WALLETS.c.attempt).where(key)).scalar_one())
+
+        return self._database.write(count)
 
     def dealt(self, order: bytes, wallet: bytes, dealt: bytes, records: Mapping[str, bytes]) -> None:
         """Keeps every signer's sealed record before anything is done with the key."""
         rows = [{"order_id": order.hex(), "signer": name, "record": record} for name, record in records.items()]
-        with self._database.write() as connection:
+        changed = {"wallet": wallet.hex(), "phase": "dealt", "dealt": dealt}
+
+        def replace(connection: sa.Connection) -> None:
             connection.execute(RECORDS.delete().where(RECORDS.c.order_id == order.hex()))
             connection.execute(RECORDS.insert(), rows)
-            connection.execute(
-                WALLETS.update()
-                .where(WALLETS.c.order_id == order.hex())
-                .values(wallet=wallet.hex(), phase="dealt", dealt=dealt)
-            )
+            connection.execute(WALLETS.update().where(WALLETS.c.order_id == order.hex()).values(changed))
+
+        self._database.write(replace)
 
     def certified(self, order: bytes, certificate: bytes) -> Wallet:
-        with self._database.write() as connection:
-            connection.execute(
-                WALLETS.update()
-                .where(WALLETS.c.order_id == order.hex())
-                .values(phase="certified", certificate=certificate)
-            )
+        changed = {"phase": "certified", "certificate": certificate}
+        update = WALLETS.update().where(WALLETS.c.order_id == order.hex()).values(changed)
+        self._database.write(lambda connection: connection.execute(update))
         return self.of_order(order)
 
     def record(self, order: bytes, signer: str) -> bytes | None:
