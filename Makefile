@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
-PYTHON := $(shell command -v python3)
+PYTHON := $(or $(shell command -v python3),python3)
 # The environment's tools first; where rustup keeps cargo last, since not every shell is told of it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):$(HOME)/.cargo/bin
 export UV_LINK_MODE ?= copy
