@@ -1,0 +1,52 @@
+"""Two clusters of real signers for the whole session: one that only lies are told to, and one that is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from strongroom_client.cluster.cluster import Cluster
+from strongroom_host.storage.wallets import Wallet
+from tests.attacks.custody import ECDSA, ED25519, SCHEMES, Custody
+
+
+@pytest.fixture(scope="session")
+def custody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Custody]:
+    """Its signers are never restarted, so that nothing they forget can be forgiven."""
+    yield from _custody(tmp_path_factory, "custody")
+
+
+@pytest.fixture(scope="session")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Custody]:
+    """Its signers are killed, stopped, replaced and started again."""
+    yield from _custody(tmp_path_factory, "breakable")
+
+
+def _custody(factory: pytest.TempPathFactory, name: str) -> Iterator[Custody]:
+    with Cluster(factory.mktemp(name), chain=False, host=False) as cluster:
+        custody = Custody(cluster)
+        yield custody
+        custody.close()
+
+
+@pytest.fixture(params=SCHEMES)
+def wallet(request: pytest.FixtureRequest, custody: Custody) -> Iterator[Wallet]:
+    """One of each scheme, 2 of 3 (MuSig2: 3 of 3). After the attack every set of signers signs as before."""
+    yield from _intact(custody, request.param)
+
+
+@pytest.fixture
+def ecdsa(custody: Custody) -> Iterator[Wallet]:
+    yield from _intact(custody, ECDSA)
+
+
+@pytest.fixture
+def ed25519(custody: Custody) -> Iterator[Wallet]:
+    yield from _intact(custody, ED25519)
+
+
+def _intact(custody: Custody, scheme: str) -> Iterator[Wallet]:
+    wallet = custody.wallet(scheme)
+    yield wallet
+    custody.require_intact(wallet)
