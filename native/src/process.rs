@@ -21,10 +21,6 @@ pub fn enter() -> Result<()> {
     if HOME.get().is_some_and(|home| *home != std::process::id()) {
         return Err(Fault::WrongProcess);
     }
-    reseed()
-}
-
-fn reseed() -> Result<()> {
     rand::rng().reseed().map_err(|_| Fault::NoRandomness)
 }
 
@@ -99,12 +95,12 @@ mod tests {
         (childs, parents)
     }
 
-    /// The trap, and that `reseed` is the way out of it. Should the first half ever fail, rand has learnt of forks.
+    /// The trap, and the way out of it. Should the first half ever fail, rand has learnt of forks.
     #[test]
     fn a_fork_repeats_its_parents_randomness_unless_reseeded() {
         let (child, parent) = drawn_after_fork(|| {});
         assert_eq!(child, parent);
-        let (child, parent) = drawn_after_fork(|| reseed().unwrap());
+        let (child, parent) = drawn_after_fork(|| enter().unwrap());
         assert_ne!(child, parent);
     }
 

@@ -106,6 +106,60 @@ def test_replays_are_foreign(keys: Keys, suite: str) -> None:
     assert error.code == "foreign_message"
 
 
+def pairing(keys: Keys) -> Ceremonies:
+    one, two = reloaded(*keys(ECDSA, 2, 2))
+    return {1: native.pair(one, bytes(32), 2), 2: native.pair(two, bytes(32), 1)}
+
+
+def making(keys: Keys, suite: str, kind: str) -> Ceremonies:
+    if kind == "pair":
+        return pairing(keys)
+    return dealing(suite) if kind == "dkg" else signing(keys, suite)
+
+
+@pytest.mark.parametrize(
+    ("suite", "kind", "rounds"), [(row["suite"], *kind) for row in native.suites() for kind in row["rounds"].items()]
+)
+@pytest.mark.parametrize("change", ["one byte more", "one byte less"])
+def test_every_message_has_its_exact_length(keys: Keys, suite: str, kind: str, rounds: int, change: str) -> None:
+    """postcard and the FROST crates ignore trailing bytes by themselves."""
+    for at in range(1, rounds + 1):
+        for broadcast in (True, False):
+            relay = started(making(keys, suite, kind))
+            for _ in range(at - 1):
+                relay.turn()
+            inbox = relay.inboxes[1]
+            places = [i for i, message in enumerate(inbox) if message[:2] == (2, broadcast)]
+            for i in places:
+                payload = inbox[i][2]
+                inbox[i] = (2, broadcast, payload + b"\0" if change == "one byte more" else payload[:-1])
+                error = refusal(relay.ceremonies[1], inbox)
+                assert (error.code, error.culprits) == ("malformed_message", (2,))
+
+
+def test_ecdsa_messages_name_the_sender_that_the_channel_does(keys: Keys) -> None:
+    """Party 2 speaks for party 3: the two numbers stand first in the body."""
+    one, two, three = keys(ECDSA, 3, 5)[:3]
+    signers = {s.index: native.sign(s, bytes(32), [1, 2, 3], DIGEST) for s in (one, two, three)}
+    relay = started(signers)
+    inbox = {sender: payload for sender, _, payload in relay.inboxes[1]}
+    assert inbox[2][HEADER : HEADER + 2] == b"\2\1"
+    forged = inbox[2][:HEADER] + b"\3\1" + inbox[2][HEADER + 2 :]
+    error = refusal(relay.ceremonies[1], [(2, False, forged), (3, False, inbox[3])])
+    assert (error.code, error.culprits) == ("malformed_message", (2,))
+
+
+@pytest.mark.parametrize(
+    ("suite", "identity"), [(ED25519, b"\1" + bytes(31)), (TAPROOT, bytes(33)), (MUSIG2, bytes(33))]
+)
+def test_identity_commitments_are_refused(keys: Keys, suite: str, identity: bytes) -> None:
+    relay = started(signing(keys, suite))
+    sender, broadcast, payload = relay.inboxes[1][0]
+    relay.inboxes[1][0] = (sender, broadcast, payload[: -2 * len(identity)] + identity * 2)
+    error = refusal(relay.ceremonies[1], relay.inboxes[1])
+    assert (error.code, error.culprits) == ("malformed_message", (2,))
+
+
 @pytest.mark.parametrize("suite", [ED25519, TAPROOT, MUSIG2])
 def test_signers_of_different_messages_do_not_meet(keys: Keys, suite: str) -> None:
     threshold = 3 if suite == MUSIG2 else 2

@@ -33,12 +33,17 @@ def test_a_fork_can_do_nothing_secret() -> None:
         from tests.native.driver import Relay, run_dkg
 
         shares, key = run_dkg("frost-ed25519", 2, 2), native.DataKey.generate()
+        ecdsa = run_dkg("dkls23-secp256k1", 2, 2)[0]
+        begun = native.sign(ecdsa, bytes(32), [1, 2], bytes(32))
         blob = shares[0].seal(key, b"")
         relay = Relay({s.index: native.sign(s, bytes(32), [1, 2], b"m") for s in shares})
         relay.start()
         attempts = {
             "go on with a nonce": lambda: relay.turn(),
             "begin a signature": lambda: native.sign(shares[0], bytes(32), [1, 2], b"n"),
+            "start one": begun.start,
+            "take a result": begun.result,
+            "pair": lambda: native.pair(ecdsa, bytes(32), 2),
             "begin a key": lambda: native.dkg("dkls23-secp256k1", bytes(32), 1, 2, 2),
             "seal": lambda: shares[0].seal(key, b""),
             "unseal": lambda: native.KeyShare.unseal(blob, key, b""),
@@ -57,7 +62,7 @@ def test_a_fork_can_do_nothing_secret() -> None:
         relay.turn()  # the parent goes on
         print(relay.done)
     """)
-    assert output.split() == ["6", "6", "True"]
+    assert output.split() == ["9", "9", "True"]
 
 
 def test_public_functions_work_in_a_fork() -> None:
