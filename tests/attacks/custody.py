@@ -144,7 +144,7 @@ class Custody:
 
     # --- Requests ---
 
-    def intent(self, wallet: Wallet, **changed: Any) -> Intent:
+    def intent(self, wallet: Wallet, /, **changed: Any) -> Intent:
         """A fresh one that every signer agrees with, unless `changed` says otherwise."""
         digest = schemes.suite(wallet.signed_order.order.scheme).digest
         intent = Intent(
@@ -172,16 +172,27 @@ class Custody:
     ) -> Signed:
         """By the relay. names: the set to try first. The signature is verified by somebody else's code."""
         intent = intent or self.intent(wallet)
-        order, body = wallet.signed_order.order, wallet.body
-        message = to_sign(intent, order)
-        preferred = None if names is None else order.sorted_set(names)
-        task = Task(
-            self.group(wallet), order.scheme, order.threshold, body.package, intent.encode(), intent.intent_id,
-            self.approve(intent), message, preferred, route,
-        )  # fmt: skip
-        signed = sign(self.relay, task, Unreserved())
+        message = to_sign(intent, wallet.signed_order.order)
+        signed = self.send(wallet, intent, message, names, route)
         assert verified(wallet, message, signed.signature)
         return signed
+
+    def send(
+        self,
+        wallet: Wallet,
+        intent: Intent,
+        message: bytes,
+        names: Sequence[str] | None = None,
+        route: Route | None = None,
+    ) -> Signed:
+        """Without a judgement of the host's own. message: what the host believes is signed."""
+        order = wallet.signed_order.order
+        preferred = None if names is None else order.sorted_set(names)
+        task = Task(
+            self.group(wallet), order.scheme, order.threshold, wallet.body.package, intent.encode(), intent.intent_id,
+            self.approve(intent), message, preferred, route,
+        )  # fmt: skip
+        return sign(self.relay, task, Unreserved())
 
     def sets(self, wallet: Wallet) -> list[tuple[str, ...]]:
         """Every set of signers that may sign: for 2 of 3, each of the three pairs."""
