@@ -218,6 +218,8 @@ class Custody:
         except Refusal as refusal:
             if not reserved.recorded and self.requests.find(reserved.request.request) is not None:
                 raise Known from None
+            if not _authentic(wallet, intent, submission):
+                raise  # Whoever is no requester of this wallet leaves no trace, and takes no request id.
             problem = Problem(refusal, request=reserved.request.request)
             raise reserved.failed(problem, last_left=False) from refusal
         try:
@@ -291,3 +293,11 @@ def _fresh(intent: Intent, submission: Submission) -> Request:
         idempotency=submission.idempotency,
         at=now_ms(),
     )
+
+
+def _authentic(wallet: Wallet, intent: Intent, submission: Submission) -> bool:
+    try:
+        intent.verify(submission.signature)
+    except Refusal:
+        return False
+    return intent.requester in wallet.signed_order.order.policy.requesters

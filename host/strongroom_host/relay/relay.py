@@ -100,9 +100,12 @@ class Relay:
                 return self._once_through(job, job.attempt + mending)
             except CeremonyFailed as failed:
                 last_left |= failed.last_left
-                hopeless = mending == MOST_MENDINGS or began >= job.deadline
-                if hopeless or not self._mend(job, failed.refusals, began, last_left):
-                    raise CeremonyFailed(failed.refusals, last_left=last_left) from None
+                try:
+                    if mending == MOST_MENDINGS or began >= job.deadline:
+                        raise
+                    self._mend(job, failed.refusals, began)
+                except CeremonyFailed as hopeless:
+                    raise CeremonyFailed(hopeless.refusals, last_left=last_left) from None
         raise AssertionError("the loop returns or raises")
 
     def _once_through(self, job: Job, attempt: int) -> tuple[bytes, dict[str, Last]]:
@@ -137,38 +140,43 @@ class Relay:
             start[name] = encoded[id(body)]
         return start
 
-    def _mend(self, job: Job, refusals: Mapping[str, Refusal], began: float, last_left: bool) -> bool:
-        """True when everything that stood in the way was mended. Raises CeremonyFailed when a mending failed."""
-        for name, refusal in refusals.items():
-            if refusal.code in ("stale_ticket", "signer_unreachable", "unknown_wallet", "unknown_order"):
-                self.tickets.drop(name)
-        if any(refusal.code not in MENDABLE for refusal in refusals.values()):
-            return False
-        try:
+    def _mend(self, job: Job, refusals: Mapping[str, Refusal], began: float) -> None:
+        """Returns when everything that stood in the way was mended. Raises CeremonyFailed for what cannot be."""
+        for _ in range(MOST_MENDINGS):
             for name, refusal in refusals.items():
-                self._mend_one(job, name, refusal, began)
-        except Refused as refusal:
-            raise CeremonyFailed({refusal.by: refusal}, last_left=last_left) from None
-        except CeremonyFailed as failed:
-            raise CeremonyFailed(failed.refusals, last_left=last_left) from None
-        return True
+                if refusal.code in ("stale_ticket", "signer_unreachable", "unknown_wallet", "unknown_order"):
+                    self.tickets.drop(name)
+            if any(refusal.code not in MENDABLE for refusal in refusals.values()):
+                break
+            try:
+                for mend in (self._mend_shares, self._mend_channels, self._mend_pairs):
+                    for name, refusal in refusals.items():
+                        mend(job, name, refusal, began)
+                return
+            except Refused as refusal:
+                # What mending itself ran into: the peer was restarted too.
+                refusals = {refusal.by: refusal}
+            except CeremonyFailed as failed:
+                refusals = failed.refusals
+        raise CeremonyFailed(refusals)
 
-    def _mend_one(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
-        named = [peer for peer in refusal.culprits if peer in job.group.names]
-        peers = [peer for peer in named or job.participants if peer != name]
-        # The peer opens: it knows then at once that the new channel holds, and sends on no older one.
-        channels = [(peer, name) for peer in peers]
-        if refusal.code in ("channel_missing", "channel_expired"):
-            self.handshakes.open(job.group.order, channels, began)
-        elif refusal.code in ("unknown_wallet", "unknown_order"):
+    def _mend_shares(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
+        if refusal.code in ("unknown_wallet", "unknown_order"):
             self._once.do(("load", job.group.order, name), began, lambda: self.load(job.group, name))
-            self.handshakes.open(job.group.order, channels, began)
-        elif refusal.code == "not_paired":
-            for peer in peers:
-                pair = job.group.pair(name, peer)
-                self._once.do(("pair", job.group.order, pair), began, partial(self.pair, job.group, pair))
         elif refusal.code == "ceremony_limit":
             time.sleep(BUSY_PAUSE)
+
+    def _mend_channels(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
+        if refusal.code in ("unknown_wallet", "unknown_order", "channel_missing", "channel_expired"):
+            # The peer opens: it knows then at once that the new channel holds, and sends on no older one.
+            channels = [(peer, name) for peer in _peers(job, name, refusal)]
+            self.handshakes.open(job.group.order, channels, began)
+
+    def _mend_pairs(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
+        if refusal.code == "not_paired":
+            for peer in _peers(job, name, refusal):
+                pair = job.group.pair(name, peer)
+                self._once.do(("pair", job.group.order, pair), began, partial(self.pair, job.group, pair))
 
     def load(self, group: Group, name: str) -> None:
         """Gives a restarted signer back what it had sealed; before there was a wallet, its order."""
@@ -196,3 +204,9 @@ class Relay:
         }
         deadline = time.monotonic() + PAIR_TIMEOUT
         self.run(Job("pair", "pair.start", group, bodies, bytes(32), PAIR_TIMEOUT, deadline))
+
+
+def _peers(job: Job, name: str, refusal: Refusal) -> list[str]:
+    """Whom a refusal by `name` is about: those it names, or else all others of the set."""
+    named = [peer for peer in refusal.culprits if peer in job.group.names]
+    return [peer for peer in named or job.participants if peer != name]

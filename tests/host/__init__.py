@@ -1,0 +1,1 @@
+"""The host: its links to signers, its ceremonies, its states, its API."""

@@ -1,0 +1,191 @@
+"""Whole requests against real signers: who signs, who is replaced, what is recorded when it does not work out."""
+
+from __future__ import annotations
+
+import pytest
+
+from strongroom import schemes
+from strongroom.chains import message
+from strongroom.errors import Refusal
+from strongroom_host.custody import Custody, Submission
+from strongroom_host.problems import Problem
+from strongroom_host.storage.requests import Request
+from strongroom_host.storage.wallets import Wallet
+from tests.host.conftest import Host
+from tests.host.world import World, cut, refuse, silent, when
+
+
+def states(request: Request) -> list[str]:
+    return [state for state, _, _ in request.history]
+
+
+def submit(custody: Custody, world: World, wallet: Wallet, text: str = "hello", **options: object) -> Request:
+    request, _ = custody.submit(Submission(*world.message(wallet.body.wallet, text), **options))  # type: ignore[arg-type]
+    return request
+
+
+def verifies(request: Request, wallet: Wallet, text: str = "hello") -> bool:
+    signed = message.domain_separated(wallet.body.wallet, text.encode())
+    assert request.signature is not None
+    return schemes.verify("frost-ed25519", wallet.body.public_key, signed, request.signature)
+
+
+def test_signs(world: World, custody: Custody, wallet: Wallet) -> None:
+    request = submit(custody, world, wallet)
+    assert verifies(request, wallet)
+    assert request.signers == world.names[:2]
+    assert states(request) == ["received", "judged", "signing", "unknown", "signed"]
+    assert custody.requests.get(request.request) == request
+
+
+@pytest.mark.parametrize("chosen", [(1, 2), (1, 3), (2, 3)])
+def test_signs_with_the_set_that_was_asked_for(
+    world: World, custody: Custody, wallet: Wallet, chosen: tuple[int, int]
+) -> None:
+    names = tuple(world[number].name for number in chosen)
+    request = submit(custody, world, wallet, preferred=names)
+    assert request.signers == names and verifies(request, wallet)
+
+
+def test_costs_two_trips_once_warm(world: World, custody: Custody, wallet: Wallet) -> None:
+    submit(custody, world, wallet)
+    for signer in world.signers:
+        signer.asked.clear()
+    submit(custody, world, wallet)
+    assert [signer.asked for signer in world.signers] == [["sign.start", "ceremony.step"]] * 2 + [[]]
+
+
+def test_ecdsa_costs_three_trips_and_gives_a_raw_transaction(world: World, custody: Custody) -> None:
+    wallet = custody.create(world.order("dkls23-secp256k1"))
+    for signer in world.signers:
+        signer.asked.clear()
+    request, new = custody.submit(Submission(*world.transfer(wallet.body.wallet)))
+    steps = [operation for operation in world[1].asked if operation != "tickets"]
+    assert steps == ["sign.start", "ceremony.step", "ceremony.step"]
+    assert new and request.state == "signed" and request.raw is not None
+    assert states(request) == ["received", "judged", "signing", "unknown", "signed"]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("operation", ["sign.start", "ceremony.step"])
+@pytest.mark.parametrize("trouble", [silent, cut])
+def test_a_silent_signer_is_replaced_within_the_request(
+    world: World, custody: Custody, wallet: Wallet, operation: str, trouble: object
+) -> None:
+    world[1].twist = when(operation, trouble)  # type: ignore[arg-type]
+    request = submit(custody, world, wallet)
+    assert request.signers == world.names[1:] and verifies(request, wallet)
+    # The next request does not wait for it again.
+    assert submit(custody, world, wallet, "again").attempt == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_too_few_signers_fail_and_nothing_was_signed(world: World, custody: Custody, wallet: Wallet) -> None:
+    for number in (1, 2):
+        world[number].twist = when("sign.start", cut)
+    intent = world.message(wallet.body.wallet)
+    with pytest.raises(Problem) as caught:
+        custody.submit(Submission(*intent))
+    assert caught.value.cause.code == "quorum_unavailable"
+    assert set(caught.value.cause.culprits) == {world[1].name, world[2].name}
+    assert caught.value.request is not None
+    failed = custody.requests.get(caught.value.request)
+    assert failed.state == "failed" and failed.worker is None
+    # The same bytes, once the signers are back.
+    world[1].twist = world[2].twist = None
+    again, new = custody.submit(Submission(*intent))
+    assert not new and again.state == "signed" and verifies(again, wallet)
+    assert states(again)[-4:] == ["judged", "signing", "unknown", "signed"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_once_the_last_round_left_the_outcome_is_unknown(world: World, custody: Custody, wallet: Wallet) -> None:
+    for number in (1, 2, 3):
+        world[number].twist = when("ceremony.step", cut)
+    intent = world.message(wallet.body.wallet)
+    with pytest.raises(Problem) as caught:
+        custody.submit(Submission(*intent))
+    assert caught.value.cause.code == "outcome_unknown"
+    assert caught.value.request is not None
+    unknown = custody.requests.get(caught.value.request)
+    assert unknown.state == "unknown" and unknown.worker is None
+    world[1].twist = world[2].twist = world[3].twist = None
+    assert verifies(custody.retry(unknown.request), wallet)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_unknown_request_takes_no_other_bytes(world: World, custody: Custody, wallet: Wallet) -> None:
+    for number in (1, 2, 3):
+        world[number].twist = when("ceremony.step", cut)
+    with pytest.raises(Problem):
+        custody.submit(Submission(*world.message(wallet.body.wallet, request=bytes(16))))
+    for number in (1, 2, 3):
+        world[number].twist = None
+    with pytest.raises(Refusal) as caught:
+        custody.submit(Submission(*world.message(wallet.body.wallet, "other bytes", request=bytes(16))))
+    assert caught.value.code == "request_conflict"
+
+
+def test_two_unwilling_signers_are_both_named(world: World, custody: Custody, wallet: Wallet) -> None:
+    for number in (1, 2):
+        world[number].twist = when("sign.start", lambda _request, _handle: refuse("policy_limit"))
+    with pytest.raises(Problem) as caught:
+        submit(custody, world, wallet)
+    assert caught.value.cause.code == "policy_limit"
+    assert set(caught.value.refusals) == {world[1].name, world[2].name}
+    assert caught.value.request is not None
+    assert custody.requests.get(caught.value.request).state == "refused"
+
+
+def test_one_unwilling_signer_does_not_stop_the_others(world: World, custody: Custody, wallet: Wallet) -> None:
+    world[2].twist = when("sign.start", lambda _request, _handle: refuse("policy_limit"))
+    assert submit(custody, world, wallet).signers == (world[1].name, world[3].name)
+
+
+def test_an_accuser_cuts_a_pair_and_nothing_more(world: World, custody: Custody, wallet: Wallet) -> None:
+    def accuse(_request: bytes, _handle: object) -> bytes:
+        return refuse("ot_check_failed", (world[2].name,), "accusation")
+
+    world[1].twist = when("ceremony.step", accuse)
+    request = submit(custody, world, wallet)
+    assert request.signers != world.names[:2] and verifies(request, wallet)
+
+
+def test_a_restarted_signer_is_given_its_share_and_signs(world: World, custody: Custody, wallet: Wallet) -> None:
+    world[1].restart()
+    request = submit(custody, world, wallet)
+    assert request.signers == world.names[:2] and verifies(request, wallet)
+
+
+def test_a_restarted_ecdsa_signer_is_paired_again(world: World, custody: Custody) -> None:
+    wallet = custody.create(world.order("dkls23-secp256k1"))
+    world[2].restart()
+    request, _ = custody.submit(Submission(*world.transfer(wallet.body.wallet)))
+    assert request.signers == world.names[:2]
+    assert "pair.start" in world[1].asked and "pair.start" in world[2].asked
+
+
+def test_all_signers_and_the_host_restarted(world: World, wallet: Wallet, host: Host) -> None:
+    for signer in world.signers:
+        signer.restart()
+    assert verifies(submit(host(), world, wallet), wallet)
+
+
+def test_the_host_refuses_early_what_signers_would_refuse(world: World, custody: Custody, wallet: Wallet) -> None:
+    world[1].asked.clear()
+    intent, signature = world.message(wallet.body.wallet)
+    with pytest.raises(Refusal) as caught:
+        custody.submit(Submission(intent, bytes(64)))
+    assert caught.value.code == "intent_signature" and world[1].asked == []
+    # Nothing of it was recorded: the true requester's request has its id.
+    assert custody.submit(Submission(intent, signature))[0].state == "signed"
+
+
+def test_an_expired_intent_is_recorded_as_expired(world: World, custody: Custody, wallet: Wallet) -> None:
+    intent = world.message(wallet.body.wallet, expiry=1)
+    for _ in range(2):
+        with pytest.raises(Problem) as caught:
+            custody.submit(Submission(*intent))
+        assert caught.value.cause.code == "intent_expired"
+    assert caught.value.request is not None
+    assert states(custody.requests.get(caught.value.request)) == ["received", "expired"]
