@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.fixtures_cluster"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

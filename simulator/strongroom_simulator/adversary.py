@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import select
 import socket
 import threading
 import time
@@ -119,7 +120,7 @@ class Adversary:
                 signer.sendall(_line(caller))
                 caller.sendall(_line(signer))
                 caller.settimeout(None)
-                while (request := read_frame(caller)) is not None:
+                while _asked(caller, signer) and (request := read_frame(caller)) is not None:
                     caller.sendall(frame.encode_frame(self._pass(request, signer)))
             except (OSError, Refusal, Drop):
                 return
@@ -153,6 +154,12 @@ class Adversary:
     def ciphertext(self) -> bytes:
         """Every sealed message that passed, in both directions, joined."""
         return b"".join(message for each in self.seen for message in sealed_messages(each))
+
+
+def _asked(caller: socket.socket, signer: socket.socket) -> bool:
+    """Waits for a request. False where the signer went away meanwhile, which its caller must notice as without us."""
+    ready, _, _ = select.select([caller, signer], [], [])
+    return signer not in ready
 
 
 def exchange(signer: socket.socket, request: bytes) -> bytes:

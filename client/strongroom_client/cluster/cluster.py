@@ -25,7 +25,7 @@ from strongroom_client.cluster import authorities, chain, host, signers
 from strongroom_client.cluster.authorities import Roots
 from strongroom_client.cluster.chain import Chain
 from strongroom_client.cluster.plan import CHAIN, HOST, KMS, Plan, SignerPlan
-from strongroom_client.cluster.process import Process
+from strongroom_client.cluster.process import Process, uninterrupted
 from strongroom_client.context import Context
 from strongroom_client.wallets import Verified
 
@@ -57,7 +57,7 @@ class Cluster:
         progress: Progress = lambda step: None,
     ) -> None:
         self.plan = _plan(directory.resolve(), enclaves, hsms)
-        self._with_chain = chain
+        self.has_chain = chain
         self._with_host = host
         self._intercept = intercept
         self._progress = progress
@@ -147,10 +147,10 @@ class Cluster:
         enclaves = [signer for signer in self.plan.signers if signer.kind == "enclave"]
         processes = [authorities.nsm(self.plan, signer) for signer in enclaves]
         processes += [authorities.kms(self.plan)] if enclaves else []
-        processes += [chain.process(self.plan)] if self._with_chain else []
+        processes += [chain.process(self.plan)] if self.has_chain else []
         self._progress(", ".join(process.name for process in processes))
         self._start_all(processes)
-        if self._with_chain:
+        if self.has_chain:
             self.chain.wait_ready()
 
     def _start_all(self, processes: list[Process]) -> None:
@@ -168,7 +168,7 @@ class Cluster:
         return host.process(self.plan, self.plan.host / "config.json")
 
     def _write_host(self) -> None:
-        host.write_config(self.plan, self._sockets, chain=self._with_chain)
+        host.write_config(self.plan, self._sockets, chain=self.has_chain)
         context = {
             "host": self.plan.host_url,
             "api_key_file": str(host.api_key_file(self.plan)),
@@ -181,11 +181,12 @@ class Cluster:
     def stop(self) -> None:
         """Host first, then signers, then the simulated AWS."""
         order = sorted(self._processes.values(), key=lambda process: _layer(process.name, self.names))
-        for process in order:
-            process.send(signal.SIGTERM)
-        for process in order:
-            process.stop()
-        shutil.rmtree(self.plan.sockets, ignore_errors=True)
+        with uninterrupted():
+            for process in order:
+                process.send(signal.SIGTERM)
+            for process in order:
+                process.stop()
+            shutil.rmtree(self.plan.sockets, ignore_errors=True)
 
     # --- Wallets ---
 

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,25 @@ GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 PAUSE: Final = 0.01
 
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block: no child is started and forgotten, none is half stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def module(name: str, *arguments: str | Path) -> list[str]:
@@ -67,7 +87,7 @@ class Process:
 
     def launch(self) -> Process:
         """Starts the program without waiting for it."""
-        with self._output.open("wb") as output, self.log.open("ab") as log:
+        with uninterrupted(), self._output.open("wb") as output, self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,142 @@
+"""The commands, from end to end, against real processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from eth_account import Account
+
+from strongroom_client.cluster import Cluster
+from strongroom_client.cluster.chain import ACCOUNTS
+from tests.cluster.commands import at, strongroom
+from tests.fixtures_cluster import ECDSA, ED25519, ETHER, Running
+
+
+def create(cluster: Cluster, scheme: str, *more: str) -> Any:
+    plan = cluster.plan
+    ran = at(
+        cluster, "wallet", "create", "--roster", plan.roster, "--policy", plan.policy, "--threshold", "2",
+        "--scheme", scheme, "--json", *more,
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    return ran.json
+
+
+def test_signers_are_listed_with_labels_and_suites(live: Running) -> None:
+    live.wallet(ED25519)
+    ran = at(live.cluster, "signer", "list", "--json")
+    assert ran.status == 0, ran.err
+    rows = {row["name"]: row for row in ran.json["signers"]}
+    assert list(rows) == ["enclave-1", "enclave-2", "hsm-1"]
+    assert [row["phase"] for row in rows.values()] == ["ready"] * 3
+    assert rows["enclave-1"]["labels"]["sealed_by"] == "kms" and rows["hsm-1"]["labels"]["sealed_by"] == "pkcs11"
+    auditors = {suite["suite"]: suite["auditor"] for suite in rows["hsm-1"]["suites"]}
+    assert auditors[ECDSA] == "none" and auditors[ED25519] != "none"
+    assert "simulated" in ran.err
+
+
+def test_signers_as_a_table(live: Running) -> None:
+    ran = at(live.cluster, "signer", "list")
+    assert ran.status == 0 and "hsm-1" in ran.out and "auditor" in ran.out
+
+
+def test_wallet_is_created_shown_and_verified(live: Running) -> None:
+    made = create(live.cluster, ED25519, "--accept-unaudited")
+    shown = at(live.cluster, "wallet", "show", made["wallet"], "--json").json
+    assert shown["address"] == made["address"] and shown["nonce"] != made["nonce"]
+    assert [signer["mode"] for signer in shown["signers"]] == ["simulated"] * 3
+    assert len(shown["administrators"]) == 2
+    people = at(live.cluster, "wallet", "verify", made["wallet"])
+    assert people.status == 0 and made["address"] in people.out
+
+
+def test_unaudited_scheme_needs_a_word(live: Running) -> None:
+    plan = live.cluster.plan
+    ran = at(
+        live.cluster, "wallet", "create", "--roster", plan.roster, "--policy", plan.policy, "--threshold", "2",
+        "--scheme", ECDSA, "--json",
+    )  # fmt: skip
+    assert ran.status == 1 and ran.json["refused"]["code"] == "suite_not_accepted"
+
+
+def test_transfer_is_signed_and_mined(live_ethereum: Running) -> None:
+    cluster, wallet = live_ethereum.cluster, live_ethereum.wallet(ECDSA)
+    before = cluster.chain.balance(ACCOUNTS[1])
+    ran = at(
+        cluster, "tx", "send", "--wallet", wallet.wallet, "--to", ACCOUNTS[1], "--value", "0.25ether", "--json"
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert ran.json["state"] in ("included", "confirmed")
+    assert cluster.chain.balance(ACCOUNTS[1]) - before == ETHER // 4
+    sender = Account.recover_transaction("0x" + ran.json["transaction"]["raw"])
+    assert sender == wallet.address
+    shown = at(cluster, "tx", "show", ran.json["request"])
+    assert shown.status == 0 and ran.json["transaction"]["hash"] in shown.out
+    assert at(cluster, "tx", "wait", ran.json["request"], "--json").json["transaction"]["status"] == "succeeded"
+
+
+def test_transfer_by_chosen_signers(live_ethereum: Running) -> None:
+    ran = at(
+        live_ethereum.cluster, "tx", "send", "--wallet", live_ethereum.wallet(ECDSA).wallet, "--to", ACCOUNTS[1],
+        "--value", "1", "--signers", "enclave-2,hsm-1", "--json",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert ran.json["signers"] == ["enclave-2", "hsm-1"]
+
+
+def test_transfer_over_the_limit_is_refused_here(live_ethereum: Running) -> None:
+    """By the client already, which judges with the policy of the verified certificate; and in words."""
+    ran = at(
+        live_ethereum.cluster, "tx", "send", "--wallet", live_ethereum.wallet(ECDSA).wallet, "--to", ACCOUNTS[1],
+        "--value", "2ether",
+    )  # fmt: skip
+    assert ran.status == 1
+    assert "policy_limit" in ran.err and "officers raise the limit" in ran.err
+
+
+def test_message_is_signed(live: Running) -> None:
+    wallet = live.wallet(ED25519)
+    ran = at(live.cluster, "message", "sign", "Hello", "--wallet", wallet.wallet, "--json")
+    assert ran.status == 0, ran.err
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(ran.json["public_key"]))
+    key.verify(bytes.fromhex(ran.json["signature"]), bytes.fromhex(ran.json["message"]))
+    assert bytes.fromhex(ran.json["message"]).endswith(b"\nHello")
+
+
+def test_evidence_is_shown_saved_and_verified(live: Running, tmp_path: Path) -> None:
+    document, root = tmp_path / "document", live.cluster.plan.pki / "nitro-root.pem"
+    shown = at(live.cluster, "evidence", "show", "enclave-1", "--root", root, "--save", document, "--json")
+    assert shown.status == 0 and shown.json["judgement"]["accepted"]
+    verify = ("evidence", "verify", document)
+    accepted = strongroom(*verify, "--mode", "simulated", "--root", root, "--json")
+    assert accepted.status == 0 and accepted.json["mode"] == "simulated"
+    roster = json.loads(live.cluster.plan.roster.read_text())
+    assert accepted.json["measurements"]["pcr16"] == roster["signers"][0]["measurements"]["pcr16"]
+    production = strongroom(*verify, "--json")
+    assert production.status == 1 and production.json["refused"]["code"] == "evidence_root"
+
+
+def test_evidence_of_the_hsm_signer(live: Running) -> None:
+    root = live.cluster.plan.pki / "operator-ca.pem"
+    shown = at(live.cluster, "evidence", "show", "hsm-1", "--root", root, "--json")
+    assert shown.status == 0 and shown.json["judgement"]["root"] == "pkcs11"
+
+
+def test_host_that_is_not_there(live: Running, tmp_path: Path) -> None:
+    context = json.loads(live.cluster.plan.context.read_text())
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**context, "host": "http://127.0.0.1:1"}))
+    ran = strongroom("signer", "list", "--json", config=file)
+    assert ran.status == 1 and ran.json["refused"]["code"] == "host_unreachable"
+
+
+def test_wrong_api_key(live: Running, tmp_path: Path) -> None:
+    context = json.loads(live.cluster.plan.context.read_text())
+    key, file = tmp_path / "key", tmp_path / "config.json"
+    key.write_text("nonsense")
+    file.write_text(json.dumps({**context, "api_key_file": str(key)}))
+    ran = strongroom("signer", "list", "--json", config=file)
+    assert ran.status == 1 and ran.json["refused"]["code"] == "unauthorized"

@@ -1,0 +1,166 @@
+"""Signers that are lost, silent or restarted; a link that tampers; an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strongroom.errors import Refusal
+from strongroom_client import messages, transactions, wallets
+from strongroom_client.api import Json
+from strongroom_client.cluster import HOST
+from strongroom_client.cluster.chain import ACCOUNTS
+from strongroom_client.transactions import Transfer
+from strongroom_simulator import adversary
+from tests.cluster.commands import STRONGROOM, alive
+from tests.fixtures_cluster import BIP340, ECDSA, ED25519, MUSIG2, Clusters, Running
+
+UP = [str(STRONGROOM), "up", "--enclaves", "1", "--hsms", "1", "--no-chain", "--directory"]
+TO = bytes.fromhex(ACCOUNTS[0][2:])
+
+
+def send(live: Running, *signers: str) -> Json:
+    with live.cluster.api() as api:
+        _, answer = transactions.send(
+            api, live.wallet(ECDSA).body, Transfer(TO, 1000), live.cluster.requester(), signers
+        )
+        return transactions.wait(api, answer["request"])
+
+
+def sign(live: Running, scheme: str, text: str = "a text") -> Json:
+    with live.cluster.api() as api:
+        return messages.sign(api, live.wallet(scheme).body, text, live.cluster.requester())[1]
+
+
+@pytest.mark.parametrize("scheme", [ED25519, BIP340, MUSIG2])
+def test_message_of_each_scheme(live: Running, scheme: str) -> None:
+    assert len(sign(live, scheme)["signers"]) == (3 if scheme == MUSIG2 else 2)
+
+
+@pytest.mark.parametrize("lost", ["enclave-1", "enclave-2", "hsm-1"])
+def test_killed_signer_is_replaced_and_signs_again(live_ethereum: Running, lost: str) -> None:
+    live, others = live_ethereum, [name for name in live_ethereum.cluster.names if name != lost]
+    live.wallet(ECDSA)
+    live.cluster.kill(lost)
+    assert send(live, lost, others[0])["signers"] == others
+    live.cluster.restart(lost)
+    assert lost in send(live, lost, others[0])["signers"]
+
+
+def test_silent_signer_is_replaced_in_the_same_request(live: Running) -> None:
+    live.wallet(ED25519)
+    live.cluster.pause("enclave-1")
+    assert sign(live, ED25519)["signers"] == ["enclave-2", "hsm-1"]
+
+
+def test_wallet_survives_a_restart_of_everything(live: Running) -> None:
+    wallet = live.wallet(ED25519)
+    for name in (HOST, *live.cluster.names):
+        live.cluster.restart(name)
+    assert sign(live, ED25519)["state"] == "signed"
+    with live.cluster.api() as api:
+        again = wallets.verify(api, wallet.wallet, officers=wallet.order.officers, mode="simulated")
+    assert again.address == wallet.address
+
+
+def test_verification_needs_every_signer(live: Running) -> None:
+    wallet = live.wallet(ED25519)
+    live.cluster.kill("hsm-1")
+    with live.cluster.api() as api, pytest.raises(Refusal) as raised:
+        wallets.verify(api, wallet.wallet, officers=wallet.order.officers, mode="simulated")
+    assert raised.value.code == "bad_certificate" and "hsm-1" in raised.value.reason
+
+
+def test_one_tampered_link_costs_one_pair(live: Running) -> None:
+    live.wallet(ED25519)
+    live.links["enclave-1"].rules.append(adversary.flip())
+    assert sign(live, ED25519)["signers"] == ["enclave-2", "hsm-1"]
+
+
+def test_every_link_tampered_signs_nothing(live: Running) -> None:
+    live.wallet(ED25519)
+    for link in live.links.values():
+        link.rules.append(adversary.only("sign.start", adversary.flip()))
+    with pytest.raises(Refusal) as raised:
+        sign(live, ED25519)
+    assert (raised.value.code, raised.value.verdict) == ("channel_link", "link")
+
+
+@pytest.mark.parametrize("rule", [adversary.drop, adversary.mute, adversary.swap, adversary.duplicate])
+def test_other_mischief_of_one_link(live: Running, rule: adversary.Rule) -> None:
+    """Whatever one link does, the request ends with a signature by some pair."""
+    live.wallet(ED25519)
+    live.links["hsm-1"].rules.append(adversary.only("ceremony.step", rule))
+    assert sign(live, ED25519)["state"] == "signed"
+
+
+def test_host_sees_ciphertext(live: Running) -> None:
+    live.wallet(ECDSA)
+    for link in live.links.values():
+        link.seen.clear()
+    live.cluster.create_wallet(ECDSA)
+    sealed = b"".join(link.ciphertext() for link in live.links.values())
+    assert len(sealed) > 100_000 and adversary.entropy(sealed) > 7.9
+
+
+def test_larger_cluster(clusters: Clusters) -> None:
+    cluster = clusters(enclaves=3, hsms=2, chain=False)
+    wallet = cluster.create_wallet(ED25519, threshold=3)
+    with cluster.api() as api:
+        _, answer = messages.sign(api, wallet.body, "3 of 5", cluster.requester())
+    assert len(answer["signers"]) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_ends_with_everything_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    command = [*UP, str(tmp_path / "up")]
+    log = tmp_path / "out"
+    with log.open("wb") as out:
+        child = subprocess.Popen([*command, "--json"], stdout=out, stderr=subprocess.DEVNULL, start_new_session=True)
+    started = _json(log, child)
+    pids = list(started["processes"].values())
+    assert len(pids) == 5 and all(alive(pid) for pid in pids)
+    os.kill(child.pid, number)
+    assert child.wait(30) == 0
+    assert not any(alive(pid) for pid in pids)
+    assert not Path(started["signers"]["hsm-1"]).exists()
+
+
+def test_up_interrupted_while_it_starts(tmp_path: Path) -> None:
+    command = [*UP, str(tmp_path / "up")]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "up" / "logs" / "kms.out").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGINT)
+    assert child.wait(30) == 0
+    assert str(tmp_path) not in _command_lines()
+
+
+def _json(log: Path, child: subprocess.Popen[bytes]) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and child.poll() is None:
+        try:
+            value: dict[str, Any] = json.loads(log.read_text())
+        except ValueError:
+            time.sleep(0.05)
+        else:
+            return value
+    raise AssertionError(f"strongroom up said nothing: {child.poll()}")
+
+
+def _command_lines() -> str:
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().decode(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(lines)
