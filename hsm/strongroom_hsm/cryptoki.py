@@ -29,14 +29,19 @@ USER_STATES: Final = (1, 3)
 CODES: Final[dict[int, str]] = {
     0x005: "CKR_GENERAL_ERROR",
     0x006: "CKR_FUNCTION_FAILED",
+    0x020: "CKR_DATA_INVALID",
+    0x021: "CKR_DATA_LEN_RANGE",
     0x030: "CKR_DEVICE_ERROR",
+    0x031: "CKR_DEVICE_MEMORY",
     0x032: "CKR_DEVICE_REMOVED",
     0x035: "CKR_AEAD_DECRYPT_FAILED",
     0x040: "CKR_ENCRYPTED_DATA_INVALID",
+    0x041: "CKR_ENCRYPTED_DATA_LEN_RANGE",
     0x060: "CKR_KEY_HANDLE_INVALID",
     0x068: "CKR_KEY_FUNCTION_NOT_PERMITTED",
     0x070: "CKR_MECHANISM_INVALID",
     0x071: "CKR_MECHANISM_PARAM_INVALID",
+    0x082: "CKR_OBJECT_HANDLE_INVALID",
     0x090: "CKR_OPERATION_ACTIVE",
     0x0A0: "CKR_PIN_INCORRECT",
     0x0A1: "CKR_PIN_INVALID",
@@ -57,6 +62,12 @@ CODES: Final[dict[int, str]] = {
 
 PIN_REFUSED: Final = frozenset({0x0A0, 0x0A1, 0x0A2, 0x0A3, 0x0A4, 0x102})
 """Answers to C_Login after which the same PIN must not be sent again: HSMs lock after a few, some erase themselves."""
+
+LOST: Final = frozenset({0x030, 0x031, 0x032, 0x060, 0x082, 0x090, 0x0B0, 0x0B3, 0x0E0, 0x0E1, 0x101, 0x190})
+"""Answers that blame device, session, login or handles, and never the operation's input: everything is opened anew."""
+
+INPUT_REFUSED: Final = frozenset({0x005, 0x006, 0x020, 0x021, 0x035, 0x040, 0x041})
+"""Answers of C_Decrypt that a wrong tag has been seen to give, in one token or another."""
 
 USER_ALREADY_LOGGED_IN: Final = 0x100
 NOT_INITIALIZED: Final = 0x190

@@ -18,11 +18,12 @@ from strongroom.errors import Refusal
 from strongroom.signer.seams import Context, DataKey
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
-from strongroom_hsm.cryptoki import TAG_BYTES, handle, wipe
+from strongroom_hsm.cryptoki import INPUT_REFUSED, TAG_BYTES, CryptokiError, handle, wipe
 from strongroom_hsm.keys import Keys
 from strongroom_hsm.token import Live, Token, TokenFault
 
 DOMAIN: Final = "strongroom/pkcs11-wrap/v1"
+SELF_TEST: Final = "strongroom/pkcs11-self-test/v1"
 KEY_BYTES: Final = 32
 IV_BYTES: Final = 12
 MAX_KEY_ID: Final = 64
@@ -48,18 +49,27 @@ class Pkcs11Sealer:
         try:
             return self._token.run(lambda live: _unwrap(live, parsed, context))
         except TokenFault as fault:
-            # A wrong tag: CKR_GENERAL_ERROR in SoftHSM, elsewhere CKR_ENCRYPTED_DATA_INVALID, CKR_AEAD_DECRYPT_FAILED.
-            raise Refusal(
-                "sealed_mismatch", f"the token does not open this wrapped key ({fault}): another signer's, or changed"
-            ) from fault
+            raise self._blame(fault) from fault
+
+    def _blame(self, fault: TokenFault) -> Refusal:
+        """A wrong tag is CKR_GENERAL_ERROR in SoftHSM, as is much else: so blame the blob only where the key works."""
+        error = fault.error
+        if isinstance(error, CryptokiError) and error.call == "C_Decrypt" and error.code in INPUT_REFUSED:
+            try:
+                self._token.run(lambda live: _self_test(live, self._iv()))
+                return Refusal(
+                    "sealed_mismatch", f"the token does not open it ({fault}): another signer's, wallet's, or changed"
+                )
+            except TokenFault as worse:
+                fault = worse
+        return Refusal("token_unavailable", f"the token does not decrypt: {fault}")
 
     def _new_key(self, live: Live[Keys], context: Context) -> tuple[DataKey, bytes]:
         key = DataKey.generate()
-        iv = bytes(IV_BYTES) if self._token_makes_iv else os.urandom(IV_BYTES)
         raw = key.expose()
         try:
             used, sealed = live.cryptoki.encrypt(
-                handle(live.session), handle(live.keys.kek), raw, _aad(live.keys.kek_id, context), iv
+                handle(live.session), handle(live.keys.kek), raw, _aad(live.keys.kek_id, context), self._iv()
             )
         finally:
             wipe(raw)
@@ -69,6 +79,9 @@ class Pkcs11Sealer:
         if len(sealed) != KEY_BYTES + TAG_BYTES:
             raise Refusal("sealer_refused", f"the token wrapped {KEY_BYTES} bytes into {len(sealed)}")
         return key, Wrapped(live.keys.kek_id, used, sealed).encode()
+
+    def _iv(self) -> bytes:
+        return bytes(IV_BYTES) if self._token_makes_iv else os.urandom(IV_BYTES)
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,14 @@ def _unwrap(live: Live[Keys], wrapped: Wrapped, context: Context) -> DataKey:
         return DataKey.take(raw)
     finally:
         wipe(raw)
+
+
+def _self_test(live: Live[Keys], iv: bytes) -> None:
+    """The wrapping key encrypts and decrypts; nothing of it is kept."""
+    session, kek = handle(live.session), handle(live.keys.kek)
+    aad = cbor.encode([SELF_TEST])
+    used, sealed = live.cryptoki.encrypt(session, kek, bytearray(KEY_BYTES), aad, iv)
+    live.cryptoki.decrypt(session, kek, sealed, aad, used)
 
 
 def _aad(key: bytes, context: Context) -> bytes:

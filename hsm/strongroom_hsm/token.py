@@ -18,6 +18,7 @@ opened without a PIN, which may be thrown away.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -28,13 +29,26 @@ from typing import Final, Generic, TypeVar
 
 from pkcs11 import PKCS11Error, Session, TokenFlag
 from pkcs11 import Token as Slotted
-from pkcs11.exceptions import OperationActive
+from pkcs11.exceptions import (
+    DeviceError,
+    DeviceMemory,
+    DeviceRemoved,
+    KeyHandleInvalid,
+    ObjectHandleInvalid,
+    OperationActive,
+    SessionClosed,
+    SessionHandleInvalid,
+    TokenNotPresent,
+    TokenNotRecognised,
+    UserNotLoggedIn,
+)
 
 from strongroom.errors import Refusal
 from strongroom.evidence.pkcs11 import TokenDescription
 from strongroom_hsm import templates
 from strongroom_hsm.cryptoki import (
     ALREADY_INITIALIZED,
+    LOST,
     PIN_REFUSED,
     USER_ALREADY_LOGGED_IN,
     USER_STATES,
@@ -43,6 +57,8 @@ from strongroom_hsm.cryptoki import (
     handle,
 )
 from strongroom_hsm.pin import Pin
+
+_log = logging.getLogger(__name__)
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -131,6 +147,7 @@ class Token(Generic[K]):
                         raise TokenFault(error) from error
                     self._lose(tell(error))
                     if last:
+                        self._wait_longer()
                         raise self._unavailable() from error
             raise AssertionError("unreachable")
         finally:
@@ -161,7 +178,11 @@ class Token(Generic[K]):
 
         def look() -> None:
             while not stop.wait(interval):
-                self.probe()
+                try:
+                    self.probe()
+                except Exception:
+                    # Nobody else would start it again.
+                    _log.exception("looking at the token failed")
 
         thread = threading.Thread(target=look, name="strongroom-hsm-watch", daemon=True)
         thread.start()
@@ -171,12 +192,16 @@ class Token(Generic[K]):
         """Ends the login and gives the library back. A forked child leaves its parent's connection alone."""
         if os.getpid() != self._process:
             return
-        with self._lock:
+        if not self._lock.acquire(timeout=PATIENCE):
+            return
+        try:
             self._live = self._login = None
             self._fault = "the token was closed"
             if self._cryptoki is not None:
                 self._cryptoki.finalize()
                 self._cryptoki = None
+        finally:
+            self._lock.release()
 
     # --- under the lock ---
 
@@ -194,6 +219,8 @@ class Token(Generic[K]):
             if time.monotonic() < self._next_attempt:
                 raise self._unavailable()
             self._live = self._connect()
+            if self._fault is not None:
+                _log.info("token %r, serial %s: logged in", self._address.label, self._serial)
             self._fault = None
             self._pause = FIRST_PAUSE
         return self._live
@@ -213,9 +240,12 @@ class Token(Generic[K]):
             else:
                 self._opened = True
                 return live
+        self._wait_longer()
+        raise self._unavailable()
+
+    def _wait_longer(self) -> None:
         self._next_attempt = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LAST_PAUSE)
-        raise self._unavailable()
 
     def _library(self, anew: bool) -> Cryptoki:
         if self._cryptoki is None:
@@ -245,7 +275,7 @@ class Token(Generic[K]):
         for slot in cryptoki.library.get_slots(token_present=True):
             try:
                 token = slot.get_token()
-            except PKCS11Error:
+            except (PKCS11Error, UnicodeDecodeError):
                 continue
             if token.label == self._address.label and self._serial in (None, _text(token.serial)):
                 found.append(token)
@@ -277,11 +307,12 @@ class Token(Generic[K]):
 
     def _lock_out(self, reason: str) -> Refusal:
         self._locked_out = f"{reason}; locked out until restart"
+        _log.error("token %r: %s", self._address.label, self._locked_out)
         return Refusal("pin_incorrect", self._locked_out)
 
     def _alive(self, live: Live[K], error: Exception | None) -> bool:
         """SoftHSM answers CKR_GENERAL_ERROR to a bad tag and to a lost token alike: so ask something that must work."""
-        if isinstance(error, OperationActive) or (isinstance(error, CryptokiError) and error.code in _SESSION_IS_STUCK):
+        if isinstance(error, _LOST) or (isinstance(error, CryptokiError) and error.code in LOST):
             return False
         try:
             if self._login is None or not _logged_in(live.cryptoki, self._login):
@@ -294,6 +325,8 @@ class Token(Generic[K]):
         return True
 
     def _lose(self, reason: str) -> None:
+        if self._fault is None:
+            _log.warning("token %r is lost: %s", self._address.label, reason)
         self._fault = f"the token {self._address.label!r} is lost ({reason}); it is looked for again"
         if self._live is not None:
             _close(self._live.session)
@@ -303,8 +336,20 @@ class Token(Generic[K]):
         return Refusal("token_unavailable", self._fault or "the token does not work")
 
 
-_SESSION_IS_STUCK: Final = frozenset({0x090, 0x0B0, 0x0B3})
-"""CKR_OPERATION_ACTIVE, CKR_SESSION_CLOSED, CKR_SESSION_HANDLE_INVALID: a new work session is needed in any case."""
+_LOST: Final = (
+    DeviceError,
+    DeviceMemory,
+    DeviceRemoved,
+    KeyHandleInvalid,
+    ObjectHandleInvalid,
+    OperationActive,
+    SessionClosed,
+    SessionHandleInvalid,
+    TokenNotPresent,
+    TokenNotRecognised,
+    UserNotLoggedIn,
+)
+"""`cryptoki.LOST`, as python-pkcs11 raises it."""
 
 
 def tell(error: Exception) -> str:

@@ -56,6 +56,16 @@ CONFIGURATION_SIZE: Final = 48
 SKEW: Final = 300
 """Seconds by which a document may be ahead of the verifier's clock. Then it is judged at its own time."""
 
+_UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,
+)
+"""What `cryptography` raises for certificates that it cannot read; the last where warnings are errors."""
+
 _COORDINATE: Final = 32
 _MAX_TIME: Final = 1 << 33
 """Seconds: bounded so that it can become a date (the year 2242)."""
@@ -230,11 +240,10 @@ def _check_mode(payload: Payload, root: TrustRoot) -> None:
 
 
 def _certificate(der: bytes) -> x509.Certificate:
-    # Where warnings are errors, bad encodings that the library still tolerates arrive as such.
     try:
         certificate = x509.load_der_x509_certificate(der)
         key, digest = certificate.public_key(), certificate.signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm, CryptographyDeprecationWarning) as error:
+    except _UNREADABLE as error:
         raise Refusal("evidence_chain", f"a certificate cannot be read: {_short(error)}") from error
     # The path verifier accepts RSA and more.
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
@@ -288,7 +297,7 @@ def _check_path(path: Sequence[x509.Certificate], at: int) -> None:
     )
     try:
         found = verifier.verify(leaf, between)
-    except verification.VerificationError as error:
+    except (verification.VerificationError, *_UNREADABLE) as error:
         raise Refusal("evidence_chain", f"the certificates are no path to the root: {_short(error)}") from error
     # The verifier may leave certificates out and reorder them; a document has one form.
     if found.chain != list(path):
@@ -298,7 +307,7 @@ def _check_path(path: Sequence[x509.Certificate], at: int) -> None:
 def _check_name(leaf: x509.Certificate, name: str) -> None:
     try:
         names = [each.value for each in leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise Refusal("evidence_chain", f"the certificate's subject cannot be read: {_short(error)}") from error
     if names != [name]:
         raise Refusal("evidence_chain", f"the certificate's common name is not the signer's name {name!r}")

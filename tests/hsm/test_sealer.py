@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from strongroom.errors import Refusal
 from strongroom.wire import cbor
 from strongroom_hsm.backends import Backends
-from strongroom_hsm.cryptoki import Cryptoki
+from strongroom_hsm.cryptoki import CODES, LOST, Cryptoki, CryptokiError, _GcmParams
 from strongroom_hsm.sealer import Pkcs11Sealer, Wrapped
 from tests.hsm.places import Place
 
@@ -103,6 +104,76 @@ def test_the_exposed_key_is_wiped(backends: Backends, monkeypatch: pytest.Monkey
     assert seen == [bytearray(32), bytearray(32)]
 
 
+# --- whom an error blames ---
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, call: str, code: int, times: int) -> list[str]:
+    """The library answers `code` to the next `times` of `call`; gives every call that it was asked."""
+    asked: list[str] = []
+    real = Cryptoki._call
+
+    def fail(self: Cryptoki, name: str, *arguments: object) -> None:
+        asked.append(name)
+        fails = name == call and asked.count(name) <= times
+        if not (fails and name.endswith("Init")):
+            real(self, name, *arguments)
+        if fails:
+            raise CryptokiError(name, code)
+
+    monkeypatch.setattr(Cryptoki, "_call", fail)
+    return asked
+
+
+@pytest.mark.parametrize("code", [0x005, 0x006, 0x035, 0x040], ids=CODES.get)
+def test_a_bad_tag_under_each_of_its_names(backends: Backends, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    asked = answer(monkeypatch, "C_Decrypt", code, 1)
+    assert CODES[code] in refused(backends.sealer, wrapped)
+    assert asked.count("C_Decrypt") == 2, "the key itself was not tried"
+    assert backends.degraded() is None
+
+
+def test_a_key_that_opens_nothing_blames_no_blob(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    answer(monkeypatch, "C_Decrypt", 0x005, 99)
+    with pytest.raises(Refusal, match="token_unavailable: the token does not decrypt"):
+        backends.sealer.open_key(wrapped, CONTEXT)
+
+
+@pytest.mark.parametrize("code", [0x070, 0x80000007])
+def test_what_is_said_before_the_tag_is_looked_at_blames_no_blob(
+    backends: Backends, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    answer(monkeypatch, "C_DecryptInit", code, 99)
+    with pytest.raises(Refusal, match="token_unavailable"):
+        backends.sealer.open_key(wrapped, CONTEXT)
+
+
+@pytest.mark.parametrize("code", sorted(LOST), ids=CODES.get)
+def test_a_device_that_stumbles_is_asked_again(backends: Backends, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """CKR_DEVICE_REMOVED and the like, from a session that looks alive: opened anew, within the call."""
+    key, wrapped = backends.sealer.new_key(CONTEXT)
+    answer(monkeypatch, "C_Decrypt", code, 1)
+    assert backends.sealer.open_key(wrapped, CONTEXT).expose() == key.expose()
+    assert backends.degraded() is None
+
+
+@pytest.mark.parametrize("code", [0x030, 0x032, 0x0E0], ids=CODES.get)
+def test_a_device_that_is_gone(backends: Backends, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    _, wrapped = backends.sealer.new_key(CONTEXT)
+    answer(monkeypatch, "C_Decrypt", code, 99)
+    with pytest.raises(Refusal, match=f"token_unavailable: .*{CODES[code]}"):
+        backends.sealer.open_key(wrapped, CONTEXT)
+    assert CODES[code] in (backends.degraded() or "")
+
+
+def test_a_token_that_does_not_wrap(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "C_EncryptInit", 0x068, 99)
+    with pytest.raises(Refusal, match=r"sealer_refused: .*CKR_KEY_FUNCTION_NOT_PERMITTED"):
+        backends.sealer.new_key(CONTEXT)
+
+
 # --- who makes the vector ---
 
 
@@ -141,10 +212,6 @@ def test_a_vector_written_over_ours_is_taken(backends: Backends, monkeypatch: py
 
 
 def _write_vector(mechanism: object, vector: bytes) -> None:
-    import ctypes
-
-    from strongroom_hsm.cryptoki import _GcmParams
-
     parameters = _GcmParams.from_address(mechanism._obj.parameter)  # type: ignore[attr-defined]
     ctypes.memmove(parameters.iv, vector, len(vector))
 
