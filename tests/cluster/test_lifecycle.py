@@ -55,7 +55,9 @@ def test_killed_signer_is_replaced_and_signs_again(live_ethereum: Running, lost:
 
 
 def test_silent_signer_is_replaced_in_the_same_request(live: Running) -> None:
+    """Also where the others were restarted, and have to be given their wallet back on the way."""
     live.wallet(ED25519)
+    live.cluster.restart("enclave-2")
     live.cluster.pause("enclave-1")
     assert sign(live, ED25519)["signers"] == ["enclave-2", "hsm-1"]
 
@@ -84,12 +86,14 @@ def test_one_tampered_link_costs_one_pair(live: Running) -> None:
     assert sign(live, ED25519)["signers"] == ["enclave-2", "hsm-1"]
 
 
-def test_every_link_tampered_signs_nothing(live: Running) -> None:
-    live.wallet(ED25519)
+def test_every_link_tampered_signs_nothing(live_ethereum: Running) -> None:
+    """Before the last round, that is: after it the host can only say that it does not know."""
+    live = live_ethereum
+    live.wallet(ECDSA)
     for link in live.links.values():
         link.rules.append(adversary.only("sign.start", adversary.flip()))
     with pytest.raises(Refusal) as raised:
-        sign(live, ED25519)
+        send(live)
     assert (raised.value.code, raised.value.verdict) == ("channel_link", "link")
 
 

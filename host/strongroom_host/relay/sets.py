@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 from strongroom.errors import Refusal
+from strongroom_host.relay.relay import MENDABLE
 
 POLICY_KINDS = frozenset({"refused", "malformed", "conflict"})
 
@@ -50,6 +51,8 @@ class Candidates:
         pair: an accuser may lie. A fault that blames nobody in this set rules out the set."""
         progress = False
         for name, refusal in refusals.items():
+            if refusal.code in MENDABLE:
+                continue  # It would have been mended, had nothing else stood in the way: a restarted signer, mostly.
             peers = [peer for peer in refusal.culprits if peer in tried and peer != name]
             if refusal.kind == "fault" or refusal.code == "pair_banned":
                 self._cut.update(frozenset((name, peer)) for peer in peers)
