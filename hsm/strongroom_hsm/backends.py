@@ -43,7 +43,6 @@ def open_backends(
     configuration: Configuration,
     *,
     clock: Clock | None = None,
-    token_makes_iv: bool = False,
 ) -> Backends:
     """Logs in, checks both keys and the identity, and attests once as a peer would see it.
 
@@ -60,8 +59,7 @@ def open_backends(
     except BaseException:
         token.close()
         raise
-    sealer = Pkcs11Sealer(token, token_makes_iv=token_makes_iv)
-    return Backends(token, sealer, attester, clock, certified.expires)
+    return Backends(token, Pkcs11Sealer(token), attester, clock, certified.expires)
 
 
 def pin_source(file: Path | None, descriptor: int | None) -> Pin:

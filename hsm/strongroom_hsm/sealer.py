@@ -5,7 +5,8 @@ AAD = CBOR ["strongroom/pkcs11-wrap/v1", key, context]. The context names signer
 blob of another one does not open.
 
 The vector is 12 random bytes (NIST SP 800-38D 8.2.2: at most 2^32 under one key; a signer makes one per wallet and
-epoch), unless the token makes its own: CloudHSM wants a buffer of zeros and writes the vector into it.
+epoch), unless the token makes its own: CloudHSM wants a buffer of zeros and writes the vector into it. Which of the two
+is found out by asking for it once, over 32 zeros; no data key is ever sealed under a vector of zeros.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from strongroom.errors import Refusal
 from strongroom.signer.seams import Context, DataKey
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
-from strongroom_hsm.cryptoki import INPUT_REFUSED, TAG_BYTES, CryptokiError, handle, wipe
+from strongroom_hsm.cryptoki import INPUT_REFUSED, LOST, TAG_BYTES, CryptokiError, handle, wipe
 from strongroom_hsm.keys import Keys
 from strongroom_hsm.token import Live, Token, TokenFault
 
@@ -26,15 +27,14 @@ DOMAIN: Final = "strongroom/pkcs11-wrap/v1"
 SELF_TEST: Final = "strongroom/pkcs11-self-test/v1"
 KEY_BYTES: Final = 32
 IV_BYTES: Final = 12
+NO_IV: Final = bytes(IV_BYTES)
 MAX_KEY_ID: Final = 64
 
 
 class Pkcs11Sealer:
-    """token_makes_iv: the token makes the vector (CloudHSM); what it wrote is demanded, and taken."""
-
-    def __init__(self, token: Token[Keys], *, token_makes_iv: bool = False) -> None:
+    def __init__(self, token: Token[Keys]) -> None:
         self._token = token
-        self._token_makes_iv = token_makes_iv
+        self._token_makes_iv: bool | None = None
 
     def new_key(self, context: Context) -> tuple[DataKey, bytes]:
         """A fresh data key, and it wrapped. Raises Refusal `sealer_refused`, `token_unavailable`, `pin_incorrect`."""
@@ -56,7 +56,7 @@ class Pkcs11Sealer:
         error = fault.error
         if isinstance(error, CryptokiError) and error.call == "C_Decrypt" and error.code in INPUT_REFUSED:
             try:
-                self._token.run(lambda live: _self_test(live, self._iv()))
+                self._token.run(lambda live: _self_test(live, self._iv(live)))
                 return Refusal(
                     "sealed_mismatch", f"the token does not open it ({fault}): another signer's, wallet's, or changed"
                 )
@@ -69,19 +69,21 @@ class Pkcs11Sealer:
         raw = key.expose()
         try:
             used, sealed = live.cryptoki.encrypt(
-                handle(live.session), handle(live.keys.kek), raw, _aad(live.keys.kek_id, context), self._iv()
+                handle(live.session), handle(live.keys.kek), raw, _aad(live.keys.kek_id, context), self._iv(live)
             )
         finally:
             wipe(raw)
-        if used == bytes(IV_BYTES):
+        if used == NO_IV:
             # Ciphertext under a vector of zeros is thrown away: a second one would give both away.
-            raise Refusal("bad_configuration", "the token made no vector of its own, though it was said to")
+            raise Refusal("sealer_refused", "the token makes its own vectors, and made none this time")
         if len(sealed) != KEY_BYTES + TAG_BYTES:
             raise Refusal("sealer_refused", f"the token wrapped {KEY_BYTES} bytes into {len(sealed)}")
         return key, Wrapped(live.keys.kek_id, used, sealed).encode()
 
-    def _iv(self) -> bytes:
-        return bytes(IV_BYTES) if self._token_makes_iv else os.urandom(IV_BYTES)
+    def _iv(self, live: Live[Keys]) -> bytes:
+        if self._token_makes_iv is None:
+            self._token_makes_iv = _makes_iv(live)
+        return NO_IV if self._token_makes_iv else os.urandom(IV_BYTES)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,18 @@ def _unwrap(live: Live[Keys], wrapped: Wrapped, context: Context) -> DataKey:
         return DataKey.take(raw)
     finally:
         wipe(raw)
+
+
+def _makes_iv(live: Live[Keys]) -> bool:
+    """Whether the token writes a vector of its own over one of zeros."""
+    aad = cbor.encode([SELF_TEST])
+    try:
+        used, _ = live.cryptoki.encrypt(handle(live.session), handle(live.keys.kek), bytearray(KEY_BYTES), aad, NO_IV)
+    except CryptokiError as error:
+        if error.code in LOST:
+            raise
+        return False
+    return used != NO_IV
 
 
 def _self_test(live: Live[Keys], iv: bytes) -> None:

@@ -97,6 +97,7 @@ def test_the_exposed_key_is_wiped(backends: Backends, monkeypatch: pytest.Monkey
         assert any(plain)
         return plain
 
+    backends.sealer.new_key(CONTEXT)
     monkeypatch.setattr(Cryptoki, "encrypt", watch_encrypt)
     monkeypatch.setattr(Cryptoki, "decrypt", watch_decrypt)
     _, wrapped = backends.sealer.new_key(CONTEXT)
@@ -177,23 +178,52 @@ def test_a_token_that_does_not_wrap(backends: Backends, monkeypatch: pytest.Monk
 # --- who makes the vector ---
 
 
-def test_a_token_that_writes_its_own_vector(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CloudHSM: zeros go in, and what is in the caller's buffer afterwards is the vector that was used."""
+@pytest.fixture
+def cloudhsm(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Takes zeros alone, and what is in the caller's buffer afterwards is the vector that was used."""
+    made: list[bytes] = []
+    real = Cryptoki.encrypt
+
+    def encrypt(self: Cryptoki, session: int, key: int, plain: bytearray, aad: bytes, iv: bytes) -> tuple[bytes, bytes]:
+        if any(iv):
+            raise CryptokiError("C_EncryptInit", 0x071)
+        made.append(f"the iv {len(made):05}".encode())
+        return real(self, session, key, plain, aad, made[-1])
+
+    monkeypatch.setattr(Cryptoki, "encrypt", encrypt)
+    return made
+
+
+def test_a_token_that_writes_its_own_vector(backends: Backends, cloudhsm: list[bytes]) -> None:
+    for _ in range(3):
+        key, wrapped = backends.sealer.new_key(CONTEXT)
+        assert Wrapped.decode(wrapped).iv == cloudhsm[-1]
+        assert backends.sealer.open_key(wrapped, CONTEXT).expose() == key.expose()
+    refused(backends.sealer, wrapped, CONTEXT | {"signer": "other"})
+    assert len(set(cloudhsm)) == 5, "asked once whether it makes them, then for three keys and a test of the key"
+
+
+def test_a_token_that_stops_making_them(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros are never a vector: SoftHSM would take them, and any other vector, again and again."""
+    monkeypatch.setattr(backends.sealer, "_token_makes_iv", True)
+    with pytest.raises(Refusal, match="sealer_refused: the token makes its own vectors"):
+        backends.sealer.new_key(CONTEXT)
+
+
+def test_softhsm_makes_none(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[bytes] = []
     real = Cryptoki.encrypt
 
-    def cloudhsm(
-        self: Cryptoki, session: int, key: int, plain: bytearray, aad: bytes, iv: bytes
-    ) -> tuple[bytes, bytes]:
+    def watch(self: Cryptoki, session: int, key: int, plain: bytearray, aad: bytes, iv: bytes) -> tuple[bytes, bytes]:
         given.append(iv)
-        return real(self, session, key, plain, aad, b"token's iv 1")
+        if not any(iv):
+            assert not any(plain), "a key under a vector of zeros"
+        return real(self, session, key, plain, aad, iv)
 
-    monkeypatch.setattr(Cryptoki, "encrypt", cloudhsm)
-    sealer = Pkcs11Sealer(backends.token, token_makes_iv=True)
-    key, wrapped = sealer.new_key(CONTEXT)
-    assert given == [bytes(12)]
-    assert Wrapped.decode(wrapped).iv == b"token's iv 1"
-    assert sealer.open_key(wrapped, CONTEXT).expose() == key.expose()
+    monkeypatch.setattr(Cryptoki, "encrypt", watch)
+    for _ in range(3):
+        backends.sealer.new_key(CONTEXT)
+    assert given[0] == bytes(12) and len(set(given)) == 4
 
 
 def test_a_vector_written_over_ours_is_taken(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,10 +244,3 @@ def test_a_vector_written_over_ours_is_taken(backends: Backends, monkeypatch: py
 def _write_vector(mechanism: object, vector: bytes) -> None:
     parameters = _GcmParams.from_address(mechanism._obj.parameter)  # type: ignore[attr-defined]
     ctypes.memmove(parameters.iv, vector, len(vector))
-
-
-def test_zeros_are_never_a_vector(backends: Backends) -> None:
-    """SoftHSM takes any vector, also one of zeros, and a reused one: said to make its own, it is found out."""
-    sealer = Pkcs11Sealer(backends.token, token_makes_iv=True)
-    with pytest.raises(Refusal, match="bad_configuration: the token made no vector"):
-        sealer.new_key(CONTEXT)
