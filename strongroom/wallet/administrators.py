@@ -37,9 +37,11 @@ def administrators(order: Order) -> tuple[Administrator, ...]:
 def smallest_coalition(order: Order) -> tuple[Administrator, ...]:
     """The fewest administrators who together command `threshold` shares; the first in sorted order among equals.
 
-    At most four labels for each of nine members, so the search is small.
+    Of those who command the very same shares only the first can be in it. So the search is small: nine signers that
+    share nothing have 36 labels, and nine administrators to choose from.
     """
-    everyone = administrators(order)
+    distinct = {administrator.members: administrator for administrator in reversed(administrators(order))}
+    everyone = sorted(distinct.values())
     for size in range(1, order.threshold + 1):
         for group in combinations(everyone, size):
             commanded = {name for administrator in group for name in administrator.members}
