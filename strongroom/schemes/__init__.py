@@ -97,13 +97,25 @@ def uncompressed(public_key: bytes) -> bytes:
 
 
 def wallet_key(scheme: str, public_key: bytes) -> bytes:
-    """The key under which a wallet's signatures verify: for BIP-340 suites the x-only output key (32 bytes)."""
+    """The key under which a wallet's signatures verify: for BIP-340 suites the x-only output key (32 bytes).
+
+    Raises Refusal `malformed_message` for what is no key.
+    """
     tweak = suite(scheme).tweak
-    return public_key if tweak is None else native.output_key(public_key, tweak)
+    try:
+        return public_key if tweak is None else native.output_key(public_key, tweak)
+    except native.NativeError as error:
+        raise Refusal("malformed_message", f"the public key is none: {error.reason}") from None
 
 
 def verify(scheme: str, public_key: bytes, message: bytes, signature: bytes) -> bool:
-    return native.verify(scheme, public_key, message, signature, suite(scheme).tweak)
+    """False for a bad signature and for bytes that are no key. Raises Refusal `bad_order` for no scheme."""
+    try:
+        return native.verify(scheme, public_key, message, signature, suite(scheme).tweak)
+    except native.NativeError as error:
+        if error.code == "misuse":
+            return False
+        raise native_refusal(error, {}) from None
 
 
 def combine(

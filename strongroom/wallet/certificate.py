@@ -136,7 +136,7 @@ def verify_body(body: Body, officers: Officers) -> Body:
         raise Refusal("bad_certificate", "there is not one verification share for each signer")
     covered: set[str] = set()
     for test in body.tests:
-        if order.sorted_set(test.signers) != test.signers:
+        if _sorted_set(order, test.signers) != test.signers:
             raise Refusal("bad_certificate", "a test's set is not in roster order")
         message = test_message(body.wallet, test.signers)
         if not schemes.verify(order.scheme, body.public_key, message, test.signature):
@@ -146,6 +146,13 @@ def verify_body(body: Body, officers: Officers) -> Body:
         missing = ", ".join(sorted(set(order.names) - covered))
         raise Refusal("bad_certificate", f"no test signature covers {missing}")
     return body
+
+
+def _sorted_set(order: Order, signers: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return order.sorted_set(signers)
+    except Refusal as refusal:
+        raise Refusal("bad_certificate", f"a test's set: {refusal.reason}") from None
 
 
 @dataclass(frozen=True)
