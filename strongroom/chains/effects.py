@@ -1,22 +1,90 @@
-"""What a transaction would do: all that a policy may see."""
+"""What a transaction would do: all that a policy may see. A new chain is a new decoder that gives these.
+
+Assets and addresses are canonical text, so that a rule, a screen and a log name the same thing alike:
+
+    chain     evm:1, bitcoin:mainnet, solana:mainnet
+    asset     evm:1/native, evm:1/token:0x…, evm:1/token:0x…/7 (one of ERC-1155's or ERC-721's), bitcoin:mainnet/native,
+              solana:mainnet/native, solana:mainnet/token:<mint>
+    address   as the chain's own tools print it, EVM in lower case
+
+Amounts are integers of the asset's smallest unit.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The wallet's own asset leaves for `to`. sender: whose, where a contract moves what others hold; else None."""
+
+    asset: str
+    to: str
+    amount: int
+    sender: str | None = None
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Somebody may take from the wallet later. amount: None for all of it, now and in future.
+
+    expires: Unix seconds after which it lapses; None for never.
+    """
+
+    asset: str
+    spender: str
+    amount: int | None
+    expires: int | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that is not understood further: a rule must allow contract and method by name.
+
+    method: EVM: the selector, 0x and eight digits; Solana: the program's instruction data in hex.
+    """
+
+    contract: str
+    method: str
+    data: bytes
+    value: int = 0
+
+
+@dataclass(frozen=True)
+class Signing:
+    """A message that no chain executes by itself, but that somebody may act on.
+
+    kind: `text`, or `typed` (EIP-712). domain: the contract that it is for, where it names one. what: the text's first
+    words, or the primary type.
+    """
+
+    kind: Literal["text", "typed"]
+    domain: str | None
+    what: str
 
 
 @dataclass(frozen=True)
 class Effects:
-    """value and fee_ceiling in wei; to is 20 bytes.
+    """fee_ceiling: the most that the network may take, of fee_asset.
 
-    fee_ceiling: the most that the network may take, gas limit times maximal fee per gas.
-    selector: the first four bytes of call data; None for a plain transfer. data: all of the call data.
+    once: what this transaction uses up, so that no two of it can both happen: an account's nonce, an outpoint.
     """
 
-    chain_id: int
-    nonce: int
-    to: bytes
-    value: int
-    fee_ceiling: int
-    selector: bytes | None
-    data: bytes
+    chain: str
+    transfers: tuple[Transfer, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
+    calls: tuple[Call, ...] = ()
+    signings: tuple[Signing, ...] = ()
+    fee_asset: str = ""
+    fee_ceiling: int = 0
+    once: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ToSign:
+    """One signature that the transaction wants: what the scheme signs, and the derivation path of the key."""
+
+    message: bytes
+    path: tuple[int, ...] = ()
