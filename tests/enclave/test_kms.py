@@ -264,6 +264,13 @@ def test_an_endpoint_without_tls_is_refused(laptop: Laptop, nsm: Nsm) -> None:
     assert refused(lambda: sealer_at(laptop, nsm, "http://127.0.0.1:1")).code == "bad_configuration"
 
 
+def test_an_authority_needs_its_endpoint_and_a_kms_key_its_kind(laptop: Laptop, nsm: Nsm, endpoint: str) -> None:
+    honest = sealing(laptop, endpoint)
+    for wrong in (dataclasses.replace(honest, endpoint=None), dataclasses.replace(honest, kind="pkcs11")):
+        refusal = refused(lambda wrong=wrong: sealer_at(laptop, nsm, "", sealing=wrong))  # type: ignore[misc]
+        assert refusal.code == "bad_configuration"
+
+
 REDIRECTIONS = {
     "AWS_ENDPOINT_URL": "https://127.0.0.1:9",
     "AWS_ENDPOINT_URL_KMS": "https://127.0.0.1:9",
