@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, SSLError
 from botocore.httpsession import get_cert_path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -144,6 +144,8 @@ class KmsSealer:
             raise _refusal(error) from error
         except SSLError as error:
             raise Refusal("sealer_refused", f"the endpoint is not KMS, by its certificate: {_short(error)}") from error
+        except ParamValidationError as error:
+            raise Refusal("sealed_mismatch", "KMS takes no blob and no context of such a size") from error
         except BotoCoreError as error:
             raise Refusal("sealer_unavailable", f"KMS is out of reach: {_short(error)}") from error
         return answer

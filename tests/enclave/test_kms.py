@@ -114,7 +114,7 @@ def test_a_blob_of_another_signer_wallet_epoch_or_kind(sealer: KmsSealer, field:
 
 def test_a_blob_that_was_changed(sealer: KmsSealer) -> None:
     _, wrapped = sealer.new_key(CONTEXT)
-    for blob in (wrapped[:-1] + bytes((wrapped[-1] ^ 1,)), wrapped[:40], b"x"):
+    for blob in (wrapped[:-1] + bytes((wrapped[-1] ^ 1,)), wrapped[:40], b"x", b"", bytes(1 << 20)):
         assert refused(lambda blob=blob: sealer.open_key(blob, CONTEXT)).code == "sealed_mismatch"  # type: ignore[misc]
 
 
@@ -217,6 +217,12 @@ def test_an_answer_for_an_earlier_boot_is_stopped_by_the_key_in_memory(laptop: L
 
 def test_a_key_in_the_clear_is_not_taken(laptop: Laptop, sealer: KmsSealer) -> None:
     laptop.faults.write_text("plaintext")
+    assert refused(lambda: sealer.new_key(CONTEXT)).code == "sealer_refused"
+
+
+@pytest.mark.parametrize("field", ["CiphertextBlob", "CiphertextForRecipient", "KeyId"])
+def test_an_answer_that_lacks_something(laptop: Laptop, sealer: KmsSealer, field: str) -> None:
+    laptop.faults.write_text(f"lacking {field}")
     assert refused(lambda: sealer.new_key(CONTEXT)).code == "sealer_refused"
 
 
