@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, SSLError
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from botocore.httpsession import get_cert_path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -41,6 +41,9 @@ CONNECT_TIMEOUT: Final = 3.0
 READ_TIMEOUT: Final = 5.0
 ATTEMPTS: Final = 3
 """Seconds, seconds, and requests in all: a KMS that stays mute costs a signer some 20 seconds."""
+
+MAX_WRAPPED: Final = 6144
+"""Bytes of a CiphertextBlob, as the API's reference has it; botocore does not check."""
 
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
 
@@ -117,6 +120,8 @@ class KmsSealer:
         return self._take(answer), wrapped
 
     def open_key(self, wrapped: bytes, context: Context) -> DataKey:
+        if not 1 <= len(wrapped) <= MAX_WRAPPED:
+            raise Refusal("sealed_mismatch", f"KMS never made a blob of {len(wrapped)} bytes")
         return self._take(self._call("decrypt", context, CiphertextBlob=wrapped))
 
     def _take(self, answer: Mapping[str, Any]) -> DataKey:
@@ -144,8 +149,6 @@ class KmsSealer:
             raise _refusal(error) from error
         except SSLError as error:
             raise Refusal("sealer_refused", f"the endpoint is not KMS, by its certificate: {_short(error)}") from error
-        except ParamValidationError as error:
-            raise Refusal("sealed_mismatch", "KMS takes no blob and no context of such a size") from error
         except BotoCoreError as error:
             raise Refusal("sealer_unavailable", f"KMS is out of reach: {_short(error)}") from error
         return answer

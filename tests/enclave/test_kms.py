@@ -114,7 +114,15 @@ def test_a_blob_of_another_signer_wallet_epoch_or_kind(sealer: KmsSealer, field:
 
 def test_a_blob_that_was_changed(sealer: KmsSealer) -> None:
     _, wrapped = sealer.new_key(CONTEXT)
-    for blob in (wrapped[:-1] + bytes((wrapped[-1] ^ 1,)), wrapped[:40], b"x", b"", bytes(1 << 20)):
+    for blob in (
+        wrapped[:-1] + bytes((wrapped[-1] ^ 1,)),
+        wrapped[:40],
+        b"x",
+        b"",
+        bytes(6144),
+        bytes(6145),
+        bytes(1 << 20),
+    ):
         assert refused(lambda blob=blob: sealer.open_key(blob, CONTEXT)).code == "sealed_mismatch"  # type: ignore[misc]
 
 
