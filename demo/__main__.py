@@ -55,9 +55,10 @@ def main() -> int:
 
 def _run(world: World, *, keep: bool) -> int:
     finish.stop_leftovers()
-    folder = BUILD / "cluster"
-    shutil.rmtree(BUILD, ignore_errors=True)
-    world.cluster = Cluster(folder, intercept=world.intercept, progress=world.screen.note)
+    # What an earlier run that was killed may have left; no more than that.
+    shutil.rmtree(BUILD / "cluster", ignore_errors=True)
+    (BUILD / "result.json").unlink(missing_ok=True)
+    world.cluster = Cluster(BUILD / "cluster", intercept=world.intercept, progress=world.screen.note)
     kept = False
     try:
         signers.start(world)
