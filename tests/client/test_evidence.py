@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from strongroom_client import evidence
 from strongroom_simulator import pki
 from tests.client.custody import FakeSigner
-from tests.cluster.commands import Ran, strongroom
+from tests.cluster.commands import Ran, inside
 
 ACCEPTED = {
     "base1": "2024-02-26T07:02:01Z",
@@ -28,7 +28,7 @@ REFUSED = {
 
 
 def verify(file: Path, *more: str) -> Ran:
-    return strongroom("evidence", "verify", file, *more)
+    return inside("evidence", "verify", file, *more)
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
