@@ -82,9 +82,7 @@ def cut_off(breakable: Custody) -> Iterator[Custody]:
         for name, peer in ((A, C), (C, A)):
             sockets[name] = breakable.cluster.plan.sockets / f"{name}.cut"
             links.enter_context(Adversary(sockets[name], breakable.cluster.socket(name), (losing(peer),)))
-        other = Custody(breakable.cluster, sockets)
-        yield other
-        other.close()
+        yield links.enter_context(Custody(breakable.cluster, sockets))
 
 
 def test_a_wallet_cannot_be_made_across_a_cut(breakable: Custody, cut_off: Custody) -> None:
