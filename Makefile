@@ -19,7 +19,7 @@ SYNC := uv pip sync -q --python .venv --build-constraints $R/dev.txt $R/dev.txt 
 
 .PHONY: help
 help:  ## this list
-	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
 
 # --- Setting up ---
 

@@ -59,9 +59,8 @@ class FloorServer(HostServer):
         names = list(file.signers)
 
         def commit() -> None:
-            with database.write() as connection:
-                row = {"request": os.urandom(16).hex(), "state": "signing", "at": now_ms()}
-                connection.execute(sa.insert(TRANSITIONS).values(row))
+            row = {"request": os.urandom(16).hex(), "state": "signing", "at": now_ms()}
+            database.write(lambda connection: connection.execute(sa.insert(TRANSITIONS).values(row)))
 
         def floor() -> Any:
             from flask import request

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +16,7 @@ from demo.world import BUILD, World
 from strongroom.errors import Refusal
 from strongroom_client.cli.output import print_refusal
 from strongroom_client.cluster import Cluster
+from strongroom_client.cluster.process import interrupt_once
 
 STEPS: Final[tuple[Callable[[World], None], ...]] = (
     signers.show_signers,
@@ -41,7 +41,7 @@ def main() -> int:
         )
         print("Use a Linux machine, virtual machine or container, Debian 12 for instance.", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_once()
     world = World(Screen(), Result())
     try:
         return _run(world, keep=os.environ.get("KEEP") == "1")
@@ -55,9 +55,10 @@ def main() -> int:
 
 def _run(world: World, *, keep: bool) -> int:
     finish.stop_leftovers()
-    folder = BUILD / "cluster"
-    shutil.rmtree(BUILD, ignore_errors=True)
-    world.cluster = Cluster(folder, intercept=world.intercept, progress=world.screen.note)
+    # What an earlier run that was killed may have left; no more than that.
+    shutil.rmtree(BUILD / "cluster", ignore_errors=True)
+    (BUILD / "result.json").unlink(missing_ok=True)
+    world.cluster = Cluster(BUILD / "cluster", intercept=world.intercept, progress=world.screen.note)
     kept = False
     try:
         signers.start(world)

@@ -69,8 +69,7 @@ def keep(world: World) -> None:
 
 
 def clean_up(world: World, *, kept: bool) -> None:
-    """Also after Ctrl-C; a second one does not stop it half-way."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Also after Ctrl-C."""
     if not kept:
         world.cluster.stop()
         shutil.rmtree(BUILD / "cluster", ignore_errors=True)

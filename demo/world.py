@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,9 @@ from strongroom_simulator import adversary
 from strongroom_simulator.adversary import Adversary, Call, Forward
 
 ETHER: Final = 10**18
-BUILD: Final = Path(__file__).resolve().parent.parent / "build" / "demo"
+BUILD: Final = Path(
+    os.environ.get("STRONGROOM_DEMO_BUILD") or Path(__file__).resolve().parent.parent / "build" / "demo"
+)
 
 
 @dataclass

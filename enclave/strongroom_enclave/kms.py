@@ -42,6 +42,9 @@ READ_TIMEOUT: Final = 5.0
 ATTEMPTS: Final = 3
 """Seconds, seconds, and requests in all: a KMS that stays mute costs a signer some 20 seconds."""
 
+MAX_WRAPPED: Final = 6144
+"""Bytes of a CiphertextBlob, as the API's reference has it; botocore does not check."""
+
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+")
 
 # botocore's (name in a file, name in the environment, default, conversion): no profile and no file of the host's.
@@ -117,6 +120,8 @@ class KmsSealer:
         return self._take(answer), wrapped
 
     def open_key(self, wrapped: bytes, context: Context) -> DataKey:
+        if not 1 <= len(wrapped) <= MAX_WRAPPED:
+            raise Refusal("sealed_mismatch", f"KMS never made a blob of {len(wrapped)} bytes")
         return self._take(self._call("decrypt", context, CiphertextBlob=wrapped))
 
     def _take(self, answer: Mapping[str, Any]) -> DataKey:

@@ -58,14 +58,14 @@ def read(path: Path) -> Configuration:
     """Raises Refusal `bad_configuration`."""
     try:
         file = ConfigurationFile.model_validate(json.loads(path.read_text()))
-        keys = [] if file.api_keys_file is None else Path(file.api_keys_file).read_text().split()
+        lines = [] if file.api_keys_file is None else Path(file.api_keys_file).read_text().splitlines()
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise Refusal("bad_configuration", f"{path}: {where}: {first['msg']}") from None
     except (OSError, ValueError) as error:
         raise Refusal("bad_configuration", f"{path}: {error}") from None
-    hashes = [hashlib.sha256(key.encode()).digest() for key in keys]
+    hashes = [hashlib.sha256(line.strip().encode()).digest() for line in lines if line.strip()]
     hashes += [bytes.fromhex(each) for each in file.api_key_hashes]
     if not hashes:
         raise Refusal("bad_configuration", f"{path}: name at least one API key, in api_keys_file or api_key_hashes")

@@ -12,9 +12,10 @@ from strongroom.evidence import pkcs11
 from strongroom.evidence.statement import Root, TrustRoot
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.seams import Clock
+from strongroom_hsm.faults import TokenFault
 from strongroom_hsm.identity import Certified
 from strongroom_hsm.keys import Keys, sign
-from strongroom_hsm.token import Live, Token, TokenFault
+from strongroom_hsm.token import Live, Token
 
 
 class Pkcs11Attester:

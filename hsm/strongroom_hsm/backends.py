@@ -14,7 +14,8 @@ from strongroom_hsm.identity import Certified
 from strongroom_hsm.keys import Keys, Labels
 from strongroom_hsm.pin import DescriptorPin, FilePin, Pin
 from strongroom_hsm.sealer import Pkcs11Sealer
-from strongroom_hsm.token import Token, TokenAddress
+from strongroom_hsm.slots import TokenAddress
+from strongroom_hsm.token import Token
 
 
 @dataclass(frozen=True)

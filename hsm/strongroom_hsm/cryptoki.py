@@ -63,12 +63,6 @@ CODES: Final[dict[int, str]] = {
 PIN_REFUSED: Final = frozenset({0x0A0, 0x0A1, 0x0A2, 0x0A3, 0x0A4, 0x102})
 """Answers to C_Login after which the same PIN must not be sent again: HSMs lock after a few, some erase themselves."""
 
-LOST: Final = frozenset({0x030, 0x031, 0x032, 0x060, 0x082, 0x090, 0x0B0, 0x0B3, 0x0E0, 0x0E1, 0x101, 0x190})
-"""Answers that blame device, session, login or handles, and never the operation's input: everything is opened anew."""
-
-INPUT_REFUSED: Final = frozenset({0x005, 0x006, 0x020, 0x021, 0x035, 0x040, 0x041})
-"""Answers of C_Decrypt that a wrong tag has been seen to give, in one token or another."""
-
 USER_ALREADY_LOGGED_IN: Final = 0x100
 NOT_INITIALIZED: Final = 0x190
 ALREADY_INITIALIZED: Final = 0x191

@@ -14,10 +14,12 @@ from pkcs11.exceptions import ArgumentsBad, AttributeTypeInvalid, AttributeValue
 from strongroom.errors import Refusal
 from strongroom.signer.configuration import NAME
 from strongroom_hsm import templates
+from strongroom_hsm.faults import TokenFault
 from strongroom_hsm.identity import request
 from strongroom_hsm.keys import Keys, Labels
 from strongroom_hsm.pin import Pin
-from strongroom_hsm.token import Token, TokenAddress, TokenFault
+from strongroom_hsm.slots import TokenAddress
+from strongroom_hsm.token import Token
 
 ID_BYTES = 16
 

@@ -19,9 +19,10 @@ from strongroom.errors import Refusal
 from strongroom.signer.seams import Context, DataKey
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
-from strongroom_hsm.cryptoki import INPUT_REFUSED, LOST, TAG_BYTES, CryptokiError, handle, wipe
+from strongroom_hsm.cryptoki import TAG_BYTES, CryptokiError, handle, wipe
+from strongroom_hsm.faults import TokenFault, lost
 from strongroom_hsm.keys import Keys
-from strongroom_hsm.token import Live, Token, TokenFault
+from strongroom_hsm.token import Live, Token
 
 DOMAIN: Final = "strongroom/pkcs11-wrap/v1"
 SELF_TEST: Final = "strongroom/pkcs11-self-test/v1"
@@ -53,8 +54,7 @@ class Pkcs11Sealer:
 
     def _blame(self, fault: TokenFault) -> Refusal:
         """A wrong tag is CKR_GENERAL_ERROR in SoftHSM, as is much else: so blame the blob only where the key works."""
-        error = fault.error
-        if isinstance(error, CryptokiError) and error.call == "C_Decrypt" and error.code in INPUT_REFUSED:
+        if fault.may_be_the_input:
             try:
                 self._token.run(lambda live: _self_test(live, self._iv(live)))
                 return Refusal(
@@ -135,7 +135,7 @@ def _makes_iv(live: Live[Keys]) -> bool:
     try:
         used, _ = live.cryptoki.encrypt(handle(live.session), handle(live.keys.kek), bytearray(KEY_BYTES), aad, NO_IV)
     except CryptokiError as error:
-        if error.code in LOST:
+        if lost(error):
             raise
         return False
     return used != NO_IV

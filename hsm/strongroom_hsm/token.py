@@ -29,26 +29,12 @@ from typing import Final, Generic, TypeVar
 
 from pkcs11 import PKCS11Error, Session, TokenFlag
 from pkcs11 import Token as Slotted
-from pkcs11.exceptions import (
-    DeviceError,
-    DeviceMemory,
-    DeviceRemoved,
-    KeyHandleInvalid,
-    ObjectHandleInvalid,
-    OperationActive,
-    SessionClosed,
-    SessionHandleInvalid,
-    TokenNotPresent,
-    TokenNotRecognised,
-    UserNotLoggedIn,
-)
 
 from strongroom.errors import Refusal
 from strongroom.evidence.pkcs11 import TokenDescription
 from strongroom_hsm import templates
 from strongroom_hsm.cryptoki import (
     ALREADY_INITIALIZED,
-    LOST,
     PIN_REFUSED,
     USER_ALREADY_LOGGED_IN,
     USER_STATES,
@@ -56,7 +42,11 @@ from strongroom_hsm.cryptoki import (
     CryptokiError,
     handle,
 )
+from strongroom_hsm.faults import TokenFault as TokenFault
+from strongroom_hsm.faults import lost, tell
 from strongroom_hsm.pin import Pin
+from strongroom_hsm.slots import TokenAddress as TokenAddress
+from strongroom_hsm.slots import describe, find, serial_of
 
 _log = logging.getLogger(__name__)
 
@@ -71,15 +61,6 @@ LAST_PAUSE: Final = 8.0
 
 
 @dataclass(frozen=True)
-class TokenAddress:
-    """module: the vendor's PKCS#11 library. serial: demanded where given; otherwise the first login pins it."""
-
-    module: Path
-    label: str
-    serial: str | None = None
-
-
-@dataclass(frozen=True)
 class Live(Generic[K]):
     """A logged-in token, for the length of one `Token.run`."""
 
@@ -87,14 +68,6 @@ class Live(Generic[K]):
     session: Session
     keys: K
     description: TokenDescription
-
-
-class TokenFault(Exception):
-    """The token refused an operation although its session is alive. `error`: PKCS11Error or CryptokiError."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(tell(error))
-        self.error = error
 
 
 class Token(Generic[K]):
@@ -117,7 +90,9 @@ class Token(Generic[K]):
         self._live: Live[K] | None = None
         self._serial = address.serial
         self._opened = False
+        self._closed = False
         self._locked_out: str | None = None
+        self._stalled: str | None = None
         self._fault: str | None = "the token is not open yet"
         self._pause = FIRST_PAUSE
         self._next_attempt = 0.0
@@ -155,7 +130,7 @@ class Token(Generic[K]):
 
     def degraded(self) -> str | None:
         """None while the token works, otherwise a sentence. Takes no lock and calls no token."""
-        return self._locked_out or self._fault
+        return self._locked_out or self._stalled or self._fault
 
     def probe(self) -> str | None:
         """Looks whether the token is alive, and brings it back if it can. Returns what `degraded` does."""
@@ -195,11 +170,14 @@ class Token(Generic[K]):
         if not self._lock.acquire(timeout=PATIENCE):
             return
         try:
-            self._live = self._login = None
+            self._closed = True
             self._fault = "the token was closed"
-            if self._cryptoki is not None:
-                self._cryptoki.finalize()
-                self._cryptoki = None
+            self._live = self._login = None
+            cryptoki, self._cryptoki = self._cryptoki, None
+            if cryptoki is not None:
+                cryptoki.finalize()
+        except CryptokiError as error:
+            _log.warning("token %r: %s at the end", self._address.label, tell(error))
         finally:
             self._lock.release()
 
@@ -210,7 +188,12 @@ class Token(Generic[K]):
         if os.getpid() != self._process:
             raise Refusal("wrong_process", "the token was opened before a fork")
         if not self._lock.acquire(timeout=PATIENCE):
-            raise Refusal("token_unavailable", f"the token has not answered for {PATIENCE:.0f} s")
+            self._stalled = f"the token has not answered for {PATIENCE:.0f} s"
+            raise Refusal("token_unavailable", self._stalled)
+        self._stalled = None
+        if self._closed:
+            self._lock.release()
+            raise self._unavailable()
 
     def _ready(self) -> Live[K]:
         if self._locked_out is not None:
@@ -257,7 +240,7 @@ class Token(Generic[K]):
         return self._cryptoki
 
     def _open_sessions(self, cryptoki: Cryptoki) -> Live[K]:
-        slotted = self._find(cryptoki)
+        slotted = find(cryptoki, self._address.label, self._serial)
         if self._login is None or not _logged_in(cryptoki, self._login):
             self._login = self._log_in(cryptoki, slotted)
         session = slotted.open(rw=self._writable, attribute_mapper=templates.mapper())
@@ -266,25 +249,8 @@ class Token(Generic[K]):
         except BaseException:
             _close(session)
             raise
-        self._serial = _text(slotted.serial)
-        return Live(cryptoki, session, keys, _describe(cryptoki, slotted))
-
-    def _find(self, cryptoki: Cryptoki) -> Slotted:
-        """python-pkcs11's own search ends at the first slot that is out of order, whosesoever it is."""
-        found: list[Slotted] = []
-        for slot in cryptoki.library.get_slots(token_present=True):
-            try:
-                token = slot.get_token()
-            except (PKCS11Error, UnicodeDecodeError):
-                continue
-            if token.label == self._address.label and self._serial in (None, _text(token.serial)):
-                found.append(token)
-        if len(found) > 1:
-            raise Refusal("bad_configuration", f"several tokens are labelled {self._address.label!r}: give the serial")
-        if not found:
-            which = f"labelled {self._address.label!r}" + (f", serial {self._serial}" if self._serial else "")
-            raise Refusal("token_unavailable", f"there is no token {which}")
-        return found[0]
+        self._serial = serial_of(slotted)
+        return Live(cryptoki, session, keys, describe(cryptoki, slotted))
 
     def _log_in(self, cryptoki: Cryptoki, slotted: Slotted) -> Session:
         """Sends the PIN once. Whatever the answer, the session is kept or closed, never leaked."""
@@ -312,7 +278,7 @@ class Token(Generic[K]):
 
     def _alive(self, live: Live[K], error: Exception | None) -> bool:
         """SoftHSM answers CKR_GENERAL_ERROR to a bad tag and to a lost token alike: so ask something that must work."""
-        if isinstance(error, _LOST) or (isinstance(error, CryptokiError) and error.code in LOST):
+        if error is not None and lost(error):
             return False
         try:
             if self._login is None or not _logged_in(live.cryptoki, self._login):
@@ -334,29 +300,6 @@ class Token(Generic[K]):
 
     def _unavailable(self) -> Refusal:
         return Refusal("token_unavailable", self._fault or "the token does not work")
-
-
-_LOST: Final = (
-    DeviceError,
-    DeviceMemory,
-    DeviceRemoved,
-    KeyHandleInvalid,
-    ObjectHandleInvalid,
-    OperationActive,
-    SessionClosed,
-    SessionHandleInvalid,
-    TokenNotPresent,
-    TokenNotRecognised,
-    UserNotLoggedIn,
-)
-"""`cryptoki.LOST`, as python-pkcs11 raises it."""
-
-
-def tell(error: Exception) -> str:
-    """An error of the token in words; never holds anything but the names of calls and codes."""
-    if isinstance(error, PKCS11Error):
-        return f"{type(error).__name__} {error}".strip()
-    return str(error)
 
 
 def _load_library(module: Path) -> Cryptoki:
@@ -382,25 +325,3 @@ def _close(session: Session) -> None:
         session.close()
     except PKCS11Error:
         pass
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace").strip(" \0")
-
-
-def _describe(cryptoki: Cryptoki, token: Slotted) -> TokenDescription:
-    library = cryptoki.library
-    return TokenDescription(
-        library=f"{library.manufacturer_id.strip()} {library.library_description.strip()}"[:64],
-        library_version=_version(library.library_version),
-        manufacturer=token.manufacturer_id.strip()[:64],
-        model=token.model.strip()[:64],
-        serial=_text(token.serial)[:64],
-        label=token.label[:64],
-        hardware_version=_version(token.hardware_version),
-        firmware_version=_version(token.firmware_version),
-    )
-
-
-def _version(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]}"

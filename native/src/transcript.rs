@@ -1,6 +1,8 @@
 //! What both ends must agree on before a message means anything, as a hash.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 /// Bytes before every message's body.
@@ -40,6 +42,12 @@ impl Context {
         let mut header = [0; HEADER];
         header.copy_from_slice(&digest[..HEADER]);
         header
+    }
+
+    /// What all signers committed to, in the order of their numbers; equal for those who saw the same.
+    pub fn list(&self, commitments: &BTreeMap<u8, &[u8]>) -> [u8; 32] {
+        let parts: Vec<&[u8]> = std::iter::once(&self.0[..]).chain(commitments.values().copied()).collect();
+        hash("strongroom/native/list/v1", &parts)
     }
 
     /// A contribution to `combine`: readable by anyone, good for this one signing only.

@@ -8,6 +8,7 @@ The switch is a file with one line, read at each request; absent or empty means 
     other-key <ARN>     the work is done under another key, and the answer says so
     relabel <ARN>       an honest answer claims to come from another key
     replay              every answer of an operation is the first one given since the switch was set
+    lacking <field>     an honest answer without one of its fields
     plaintext           the answer holds the data key in the clear as well
     forge               the answer's envelope holds a key of the forger's choice, encrypted to the document's public key
 """
@@ -72,6 +73,8 @@ def _altered(fault: str, argument: str, body: Body, answer: Answer) -> Answer:
         return answer
     if fault == "relabel":
         return Answer(200, answer.body | {"KeyId": argument})
+    if fault == "lacking":
+        return Answer(200, {name: value for name, value in answer.body.items() if name != argument})
     if fault == "plaintext":
         return Answer(200, answer.body | {"Plaintext": base64.b64encode(FORGED_KEY).decode()})
     if fault == "forge":

@@ -97,6 +97,7 @@ def _short(error: Exception) -> str:
 
 
 def _is_authority(_: Policy, __: x509.Certificate, constraints: x509.BasicConstraints) -> None:
+    # The library checks it too, today.
     if not constraints.ca:
         raise ValueError("an issuer is no certificate authority")
 

@@ -24,10 +24,8 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Custody]:
 
 
 def _custody(factory: pytest.TempPathFactory, name: str) -> Iterator[Custody]:
-    with Cluster(factory.mktemp(name), chain=False, host=False) as cluster:
-        custody = Custody(cluster)
+    with Cluster(factory.mktemp(name), chain=False, host=False) as cluster, Custody(cluster) as custody:
         yield custody
-        custody.close()
 
 
 @pytest.fixture(params=SCHEMES)

@@ -10,8 +10,9 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 import coincurve
@@ -57,6 +58,16 @@ TRANSACTION: Final = Transaction(CHAIN_ID, 0, 10**9, 2 * 10**9, 21_000, RECIPIEN
 Body = dict[str, cbor.Value]
 
 
+@dataclass(frozen=True)
+class Status:
+    phase: str
+    reason: str | None
+    clock: int
+    boot: bytes
+    inflight: int
+    wallets: list[Any]
+
+
 class Unreserved:
     """A host that keeps no requests: what must be durable before a round is somebody else's test."""
 
@@ -77,7 +88,7 @@ class Custody:
         self.wallets = Wallets(self.database)
         self._folder = cluster.plan.officers
         self.requester = keyfiles.load(self._folder / officers.REQUESTER, _no_passphrase)
-        self._officer_keys = [keyfiles.load(path, _no_passphrase) for path in officers.officer_files(self._folder)]
+        self.officer_keys = [keyfiles.load(path, _no_passphrase) for path in officers.officer_files(self._folder)]
         self.officers = officers.load_pins(self._folder)
         self._made: dict[tuple[str, int], Wallet] = {}
 
@@ -85,7 +96,12 @@ class Custody:
     def names(self) -> tuple[str, ...]:
         return self.cluster.names
 
-    def close(self) -> None:
+    def __enter__(self) -> Custody:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.signers.close()
         self.database.close()
 
@@ -114,7 +130,7 @@ class Custody:
 
     def signed(self, order: Order, *, quorum: int | None = None) -> SignedOrder:
         """Signed by that many officers, a quorum unless said otherwise; not checked here."""
-        keys = self._officer_keys[: self.officers.quorum if quorum is None else quorum]
+        keys = self.officer_keys[: self.officers.quorum if quorum is None else quorum]
         if quorum is None:
             return orders.sign(order, keys)
         message = order_signing_bytes(order_id(order.encode()))
@@ -210,6 +226,20 @@ class Custody:
     def ask(self, name: str, operation: str, body: Body | None = None) -> Fields:
         """Raises the signer's Refusal."""
         return self.signers.call(name, operation, body or {}, timeout=30.0)
+
+    def status(self, name: str) -> Status:
+        """What a signer says of itself, as far as tests look at it."""
+        fields = self.ask(name, "status")
+        wallets = fields.raw("wallets")
+        assert isinstance(wallets, list)
+        return Status(
+            fields.text("phase"),
+            fields.optional_text("reason"),
+            fields.integer("clock"),
+            fields.blob("boot"),
+            fields.integer("inflight"),
+            wallets,
+        )
 
     def tickets(self, names: Sequence[str]) -> list[bytes]:
         return [_bytes(self.ask(name, "tickets", {"count": 1}).raw("tickets")) for name in names]

@@ -27,7 +27,7 @@ A, B, C = "enclave-1", "enclave-2", "hsm-1"
 def every_signer_refuses(custody: Custody, wallet: Wallet, code: str, intent: bytes, signature: bytes) -> None:
     for name in custody.names:
         chosen = next(each for each in custody.sets(wallet) if name in each)
-        inflight = custody.ask(name, "status").integer("inflight")
+        inflight = custody.status(name).inflight
         tickets = custody.tickets(chosen)
         body: Body = {
             "wallet": wallet.body.wallet,
@@ -39,7 +39,7 @@ def every_signer_refuses(custody: Custody, wallet: Wallet, code: str, intent: by
         }
         with refused(code, by=name):
             custody.start(name, "sign.start", body)
-        assert custody.ask(name, "status").integer("inflight") == inflight
+        assert custody.status(name).inflight == inflight
         allowed: Body = custody.sign_body(wallet, chosen) | {"tickets": list(tickets), "attempt": 1}
         step = custody.start(name, "sign.start", allowed)
         custody.ask(name, "ceremony.abort", {"ceremony": step.ceremony})

@@ -163,7 +163,7 @@ class Custody:
             transaction = Transaction.decode(intent.payload)
             driver.run_pair(self.shares[0], self.shares[1])
             signature = driver.run_sign(self.shares[:2], transaction.digest())
-            answer["raw"] = transaction.signed(signature).hex()
+            answer["transaction"] = {"raw": transaction.signed(signature).hex()}
         return answer
 
 

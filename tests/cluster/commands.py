@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from strongroom_client.cli.commands import app
 from strongroom_client.cluster import Cluster
 
 STRONGROOM = Path(sys.executable).with_name("strongroom")
@@ -32,6 +35,12 @@ def strongroom(*arguments: str | Path, config: Path | None = None) -> Ran:
         command += ["--config", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def inside(*arguments: str | Path) -> Ran:
+    """As `strongroom`, in this process: for the many commands that start nothing."""
+    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    return Ran(done.exit_code, done.stdout, done.stderr)
 
 
 def at(cluster: Cluster, *arguments: str | Path) -> Ran:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from asn1crypto import cms as oracle
+from asn1crypto import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -102,32 +105,118 @@ def altered(honest: bytes, old: str, new: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "reason"),
     [
-        pytest.param("06092a864886f70d010703", "06092a864886f70d010702", id="SignedData"),
-        pytest.param("3080020102", "3080020100", id="version 0 of the data"),
-        pytest.param("020102 8020", "020100 8020", id="version 0 of the recipient"),
-        pytest.param("06092a864886f70d010107", "06092a864886f70d010101", id="PKCS #1 v1.5"),
-        pytest.param("0609608648016503040201", "0609608648016503040203", id="SHA-512"),
-        pytest.param("06092a864886f70d010701", "06092a864886f70d010702", id="content that is no data"),
-        pytest.param("060960864801650304012a", "0609608648016503040116", id="AES-192"),
+        pytest.param("06092a864886f70d010703", "06092a864886f70d010702", "no EnvelopedData", id="SignedData"),
+        pytest.param("3080020102", "3080020100", "another version", id="version 0 of the data"),
+        pytest.param("020102 8020", "020100 8020", "not named by its key", id="version 0 of the recipient"),
+        pytest.param("06092a864886f70d010701", "06092a864886f70d010702", "around data", id="content that is no data"),
+        pytest.param("060960864801650304012a", "0609608648016503040116", "around data", id="AES-192"),
     ],
 )
-def test_another_algorithm_or_version(key: RecipientKey, honest: bytes, old: str, new: str) -> None:
-    refused(key, altered(honest, old, new))
+def test_another_type_or_version(key: RecipientKey, honest: bytes, old: str, new: str, reason: str) -> None:
+    assert reason in refused(key, altered(honest, old, new))
 
 
-def test_two_recipients(key: RecipientKey, honest: bytes) -> None:
+def test_cms_that_envelopes_nothing(key: RecipientKey) -> None:
+    info = oracle.ContentInfo({"content_type": "data", "content": b"the key, in the clear"})
+    assert "no EnvelopedData" in refused(key, info.dump())
+
+
+def edited(honest: bytes, edit: Callable[[Any], None]) -> bytes:
     info = oracle.ContentInfo.load(honest)
-    recipients = info["content"]["recipient_infos"]
-    recipients.append(recipients[0].copy())
-    refused(key, info.dump(force=True))
+    edit(info["content"])
+    der: bytes = info.dump(force=True)
+    return der
+
+
+def _originator(data: Any) -> None:
+    data["originator_info"] = oracle.OriginatorInfo({"certs": []})
+
+
+def _unprotected(data: Any) -> None:
+    data["unprotected_attrs"] = [oracle.CMSAttribute({"type": "content_type", "values": ["data"]})]
+
+
+def _two_recipients(data: Any) -> None:
+    data["recipient_infos"].append(data["recipient_infos"][0].copy())
+
+
+def _no_recipient(data: Any) -> None:
+    data["recipient_infos"] = []
+
+
+def _key_encryption_key(data: Any) -> None:
+    recipient = oracle.KEKRecipientInfo(
+        {
+            "version": "v4",
+            "kekid": {"key_identifier": bytes(32)},
+            "key_encryption_algorithm": {"algorithm": "aes256_wrap"},
+            "encrypted_key": bytes(40),
+        }
+    )
+    data["recipient_infos"] = [oracle.RecipientInfo("kekri", recipient)]
+
+
+def _by_serial_number(data: Any) -> None:
+    named = {"issuer": x509.Name.build({"common_name": "x"}), "serial_number": 1}
+    data["recipient_infos"][0].chosen["rid"] = oracle.RecipientIdentifier("issuer_and_serial_number", named)
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (_originator, "another version"),
+        (_unprotected, "another version"),
+        (_two_recipients, "recipients than one"),
+        (_no_recipient, "recipients than one"),
+        (_key_encryption_key, "recipients than one"),
+        (_by_serial_number, "not named by its key"),
+    ],
+)
+def test_another_shape(key: RecipientKey, honest: bytes, edit: Callable[[Any], None], reason: str) -> None:
+    assert reason in refused(key, edited(honest, edit))
+
+
+OAEP: dict[str, Any] = {
+    "hash_algorithm": {"algorithm": "sha256"},
+    "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": "sha256"}},
+}
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        {"algorithm": "rsaes_pkcs1v15"},
+        {"algorithm": "rsaes_oaep", "parameters": OAEP | {"hash_algorithm": {"algorithm": "sha1"}}},
+        {
+            "algorithm": "rsaes_oaep",
+            "parameters": OAEP | {"mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": "sha1"}}},
+        },
+        {
+            "algorithm": "rsaes_oaep",
+            "parameters": OAEP | {"p_source_algorithm": {"algorithm": "p_specified", "parameters": b"label"}},
+        },
+    ],
+)
+def test_another_encryption_of_the_content_key(key: RecipientKey, honest: bytes, algorithm: dict[str, Any]) -> None:
+    def edit(data: Any) -> None:
+        data["recipient_infos"][0].chosen["key_encryption_algorithm"] = algorithm
+
+    assert "RSAES-OAEP" in refused(key, edited(honest, edit)) or "no CMS" in refused(key, edited(honest, edit))
+
+
+@pytest.mark.parametrize(("iv", "content"), [(15, 48), (17, 48), (16, 32), (16, 64), (16, 47)])
+def test_another_size_of_content(iv: int, content: int) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse(enveloped_data(bytes(32), bytes(256), bytes(iv), bytes(content)))
+    assert "one data key" in caught.value.reason
 
 
 def test_bytes_after_it_and_too_many_of_them(key: RecipientKey, honest: bytes) -> None:
     refused(key, honest + b"\x00")
     refused(key, honest[:-1])
-    refused(key, bytes(5000))
+    assert "of 5000 bytes" in refused(key, honest + bytes(5000 - len(honest)))
     refused(key, b"")
 
 

@@ -114,7 +114,15 @@ def test_a_blob_of_another_signer_wallet_epoch_or_kind(sealer: KmsSealer, field:
 
 def test_a_blob_that_was_changed(sealer: KmsSealer) -> None:
     _, wrapped = sealer.new_key(CONTEXT)
-    for blob in (wrapped[:-1] + bytes((wrapped[-1] ^ 1,)), wrapped[:40], b"x"):
+    for blob in (
+        wrapped[:-1] + bytes((wrapped[-1] ^ 1,)),
+        wrapped[:40],
+        b"x",
+        b"",
+        bytes(6144),
+        bytes(6145),
+        bytes(1 << 20),
+    ):
         assert refused(lambda blob=blob: sealer.open_key(blob, CONTEXT)).code == "sealed_mismatch"  # type: ignore[misc]
 
 
@@ -220,6 +228,12 @@ def test_a_key_in_the_clear_is_not_taken(laptop: Laptop, sealer: KmsSealer) -> N
     assert refused(lambda: sealer.new_key(CONTEXT)).code == "sealer_refused"
 
 
+@pytest.mark.parametrize("field", ["CiphertextBlob", "CiphertextForRecipient", "KeyId"])
+def test_an_answer_that_lacks_something(laptop: Laptop, sealer: KmsSealer, field: str) -> None:
+    laptop.faults.write_text(f"lacking {field}")
+    assert refused(lambda: sealer.new_key(CONTEXT)).code == "sealer_refused"
+
+
 # --- A KMS that does not serve ---
 
 
@@ -262,6 +276,13 @@ def test_only_a_keys_own_arn_can_be_pinned(laptop: Laptop, nsm: Nsm, key: str) -
 
 def test_an_endpoint_without_tls_is_refused(laptop: Laptop, nsm: Nsm) -> None:
     assert refused(lambda: sealer_at(laptop, nsm, "http://127.0.0.1:1")).code == "bad_configuration"
+
+
+def test_an_authority_needs_its_endpoint_and_a_kms_key_its_kind(laptop: Laptop, nsm: Nsm, endpoint: str) -> None:
+    honest = sealing(laptop, endpoint)
+    for wrong in (dataclasses.replace(honest, endpoint=None), dataclasses.replace(honest, kind="pkcs11")):
+        refusal = refused(lambda wrong=wrong: sealer_at(laptop, nsm, "", sealing=wrong))  # type: ignore[misc]
+        assert refusal.code == "bad_configuration"
 
 
 REDIRECTIONS = {

@@ -73,13 +73,19 @@ def test_an_answer_that_is_none(call: Callable[[Nsm], object], operation: str) -
         {operation: {}},
         {operation: {"data": bytes(47), "lock": True, "document": b"", "random": b""}},
         {operation: {"data": "text", "lock": 1, "document": "text", "random": "text"}},
-        {operation: {"data": bytes(48), "lock": 1, "document": None, "random": None}, "Error": "x"},
+        {operation: {"data": bytes(49), "lock": 1, "document": None, "random": None}},
+        {operation: {"data": bytes(48), "lock": True, "document": b"d", "random": b"r"}, "More": "x"},
         cbor2.dumps({operation: {"document": b"d"}}) + b"\x00",
     ]
     for answer in answers:
         with pytest.raises(Refusal) as caught:
             call(Nsm(Device(answer)))
         assert caught.value.code == "internal"
+
+
+def test_a_lock_that_is_no_boolean() -> None:
+    with pytest.raises(Refusal):
+        Nsm(Device({"DescribePCR": {"data": bytes(48), "lock": 1}})).describe_pcr(0)
 
 
 @pytest.mark.parametrize(("call", "operation"), CALLS)
@@ -96,8 +102,17 @@ def test_a_request_that_no_device_takes() -> None:
     assert device.asked == []
 
 
-@pytest.mark.parametrize("sent", [b"", b"\x00\x00", (MAX_RESPONSE + 1).to_bytes(4, "big"), b"\x00\x00\x00\x02a"])
-def test_a_socket_that_breaks_off(tmp_path: Path, sent: bytes) -> None:
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"", "closed"),
+        (b"\x00\x00", "closed"),
+        (b"\x00\x00\x00\x02a", "closed"),
+        ((MAX_RESPONSE + 1).to_bytes(4, "big"), "answers with"),
+        (MAX_RESPONSE.to_bytes(4, "big"), "closed"),
+    ],
+)
+def test_a_socket_that_breaks_off(tmp_path: Path, sent: bytes, reason: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "nsm"))
         listener.listen()
@@ -108,5 +123,5 @@ def test_a_socket_that_breaks_off(tmp_path: Path, sent: bytes) -> None:
             connection.shutdown(socket.SHUT_WR)
             with pytest.raises(Refusal) as caught:
                 Nsm(transport).random(1)
-        assert caught.value.code == "internal"
+        assert caught.value.code == "internal" and reason in caught.value.reason
         transport.close()

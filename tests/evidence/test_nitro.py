@@ -131,6 +131,25 @@ def test_absent_and_null_fields_are_the_same(bench: Bench) -> None:
         assert (statement.public_key, statement.user_data, statement.nonce) == (None, None, None)
 
 
+def test_every_field_at_its_limit(bench: Bench) -> None:
+    full = {
+        "module_id": "m" * 256,
+        "pcrs": dict.fromkeys(range(32), b"\x01" * 48),
+        "public_key": bytes(1024),
+        "user_data": bytes(512),
+        "nonce": bytes(512),
+    }
+    assert len(accepted(bench, bench.document(**full)).measurements) == 32
+    assert accepted(bench, bench.document(user_data=b"", nonce=b"", public_key=b"")).nonce == b""
+
+
+def test_nothing_of_a_document_that_is_too_large_is_read(bench: Bench) -> None:
+    for size, read in ((cose.MAX_DOCUMENT, True), (cose.MAX_DOCUMENT + 1, False)):
+        with pytest.raises(Refusal) as caught:
+            nitro.verify(bytes(size), root=bench.trust, at=NOW)
+        assert ("trailing" in caught.value.reason) == read
+
+
 def test_a_document_is_read_from_base64_too(bench: Bench) -> None:
     document = bench.document()
     text = base64.encodebytes(document)
@@ -183,6 +202,8 @@ def test_an_envelope_of_another_form(bench: Bench, change: Callable[[bytes], byt
         pytest.param(3, b"", id="no signature"),
         pytest.param(3, bytes(64), id="a short signature"),
         pytest.param(3, bytes(97), id="a long signature"),
+        pytest.param(3, "s" * 96, id="a signature of text"),
+        pytest.param(3, [0] * 96, id="a signature of numbers"),
     ],
 )
 def test_a_part_of_another_form(bench: Bench, index: int, value: object) -> None:
@@ -225,6 +246,7 @@ def test_an_unsigned_document_with_an_honest_chain(bench: Bench) -> None:
         ("timestamp", "now"),
         ("pcrs", {}),
         ("pcrs", []),
+        ("pcrs", [bytes(48)]),
         ("pcrs", {index: bytes(48) for index in range(33)}),
         ("pcrs", {1: bytes(48)}),
         ("pcrs", {0: b"\1" * 48, 32: bytes(48)}),

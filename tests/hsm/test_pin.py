@@ -13,6 +13,7 @@ import pytest
 from pkcs11 import TokenFlag
 
 from strongroom.errors import Refusal
+from strongroom_hsm import slots
 from strongroom_hsm.backends import pin_source
 from strongroom_hsm.cryptoki import Cryptoki, CryptokiError
 from strongroom_hsm.keys import Keys
@@ -212,7 +213,7 @@ def test_the_last_try_is_not_ours(place: Place, monkeypatch: pytest.MonkeyPatch,
     """A supervisor that restarts us for ever would lock the token, and some erase themselves."""
     sent = logins(monkeypatch)
     token = place.token()
-    find = token._find
+    find = slots.find
 
     class Marked:
         def __init__(self, slotted: object) -> None:
@@ -222,7 +223,7 @@ def test_the_last_try_is_not_ours(place: Place, monkeypatch: pytest.MonkeyPatch,
         def __getattr__(self, name: str) -> object:
             return getattr(self._slotted, name)
 
-    monkeypatch.setattr(token, "_find", lambda cryptoki: Marked(find(cryptoki)))
+    monkeypatch.setattr("strongroom_hsm.token.find", lambda *how: Marked(find(*how)))
     with pytest.raises(Refusal, match="pin_incorrect"):
         token.open()
     assert sent == []

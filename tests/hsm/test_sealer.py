@@ -10,7 +10,8 @@ import pytest
 from strongroom.errors import Refusal
 from strongroom.wire import cbor
 from strongroom_hsm.backends import Backends
-from strongroom_hsm.cryptoki import CODES, LOST, Cryptoki, CryptokiError, _GcmParams
+from strongroom_hsm.cryptoki import CODES, Cryptoki, CryptokiError, _GcmParams
+from strongroom_hsm.faults import LOST
 from strongroom_hsm.sealer import Pkcs11Sealer, Wrapped
 from tests.hsm.places import Place
 

@@ -308,11 +308,23 @@ def test_a_token_that_hangs(place: Place, monkeypatch: pytest.MonkeyPatch) -> No
     assert entered.wait(10)
     with pytest.raises(Refusal, match="token_unavailable: the token has not answered"):
         token.open()
-    assert token.degraded() is None
     assert "not answered" in (token.probe() or "")
+    assert "not answered" in (token.degraded() or "")
     leave.set()
     thread.join()
     token.open()
+    assert token.degraded() is None
+
+
+def test_a_token_that_was_closed(place: Place) -> None:
+    """Not even the watch, in the middle of a look, logs in again."""
+    token = place.token()
+    token.open()
+    token.close()
+    token.close()
+    assert token.probe() == token.degraded() == "the token was closed"
+    with pytest.raises(Refusal, match="token_unavailable: the token was closed"):
+        token.open()
 
 
 def test_a_fault_of_the_operation_alone(place: Place) -> None:

@@ -47,6 +47,16 @@ def test_three_signers_paired_anew(keys: Keys) -> None:
     assert native.verify(ECDSA, one.public_key, DIGEST, run_sign(again, DIGEST))
 
 
+def test_one_of_two_restarts(keys: Keys) -> None:
+    """The other still holds the pair's old state: all of it is replaced, the seed for shares of zero too."""
+    one, two = reloaded(*keys(ECDSA, 2, 3)[:2])
+    run_pair(one, two)
+    for _ in range(2):
+        [two] = reloaded(two)
+        run_pair(one, two)
+        assert native.verify(ECDSA, one.public_key, DIGEST, run_sign([one, two], DIGEST))
+
+
 def test_digest_is_shared_and_differs_after_every_set_up(keys: Keys) -> None:
     one, two = keys(ECDSA, 2, 3)[:2]
     assert one.pairing_digest(2) == two.pairing_digest(1)

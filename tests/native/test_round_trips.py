@@ -60,6 +60,19 @@ def test_signatures_verify_elsewhere(
     assert not native.verify(suite, shares[0].public_key, hashlib.sha256(DIGEST).digest(), signature)
 
 
+def test_ecdsa_has_one_signature_in_four(keys: Keys) -> None:
+    """Of r, s with low or high s and either recovery id, `verify` takes the one that `combine` makes."""
+    shares = keys(ECDSA, 2, 3)
+    signature = run_sign(shares[:2], DIGEST)
+    high = (2 * HALF_ORDER + 1 - int.from_bytes(signature[32:64])).to_bytes(32)
+    for s, y in ((signature[32:64], 1), (high, 0), (high, 1)):
+        other = signature[:32] + s + bytes([signature[64] ^ y])
+        assert not native.verify(ECDSA, shares[0].public_key, DIGEST, other)
+    for identifier in (*range(2, 6), 27, 28, 255):
+        assert not native.verify(ECDSA, shares[0].public_key, DIGEST, signature[:64] + bytes([identifier]))
+    assert not native.verify(ECDSA, shares[0].public_key, DIGEST, signature[:64])
+
+
 @pytest.mark.parametrize("suite", [TAPROOT, MUSIG2])
 @pytest.mark.parametrize("root", [b"", hashlib.sha256(b"script").digest()])
 def test_tweaked_signatures_verify_under_the_output_key(keys: Keys, suite: str, root: bytes) -> None:

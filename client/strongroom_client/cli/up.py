@@ -12,6 +12,7 @@ import typer
 
 from strongroom_client.cli.output import AsJson, err, facts, out, print_json, progress, refusals
 from strongroom_client.cluster import Cluster
+from strongroom_client.cluster.process import interrupt_once
 from strongroom_client.context import VARIABLE
 
 
@@ -28,7 +29,7 @@ def up(
     """Start signers, a simulated AWS, a host and a development chain on this machine. Mode simulated; not for funds."""
     if not 2 <= enclaves + hsms <= 9:
         raise typer.BadParameter("a cluster has 2 to 9 signers", param_hint="--enclaves, --hsms")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_once()
     folder = directory or Path(tempfile.mkdtemp(prefix="strongroom-up-"))
     err.print(
         "[yellow]mode simulated: real programs and cryptography, simulated NSM and KMS, SoftHSM; not for funds[/]"

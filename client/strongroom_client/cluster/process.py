@@ -43,6 +43,19 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
+def interrupt_once() -> None:
+    """For programs: the first Ctrl-C or SIGTERM raises KeyboardInterrupt, and no later one disturbs the cleaning up.
+    Several come at once where `make` and `timeout` pass them on."""
+
+    def interrupted(*_: object) -> None:
+        for number in _ENDS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in _ENDS:
+        signal.signal(number, interrupted)
+
+
 def module(name: str, *arguments: str | Path) -> list[str]:
     """The command line of one of our programs: this interpreter, without what its folder or user would add."""
     return [sys.executable, "-P", "-m", name, *map(str, arguments)]

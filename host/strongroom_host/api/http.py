@@ -80,6 +80,7 @@ def install(app: Flask, key_hashes: Sequence[bytes]) -> None:
 
     app.register_error_handler(Refusal, lambda refusal: answer(Problem(refusal)))
     app.register_error_handler(Problem, answer)
+    app.register_error_handler(ValidationError, invalid)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _internal)
 

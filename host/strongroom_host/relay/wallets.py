@@ -91,6 +91,8 @@ class Maker:
                 wallet = self._certify(wallet)
         except CeremonyFailed as failed:
             raise first(failed) from failed
+        except Refused as refusal:
+            raise first(CeremonyFailed({refusal.by: refusal})) from refusal
         return wallet
 
     def _require_known(self, order: SignedOrder) -> None:

@@ -17,7 +17,7 @@ use crate::ceremony::{Inbox, Next, Outbox, Outcome, Round};
 use crate::error::{Fault, Result};
 use crate::share::{Package, Share};
 use crate::suites::Request;
-use crate::transcript::{Context, hash};
+use crate::transcript::Context;
 use crate::wire::Fields;
 
 pub fn begin<C: Kind>(share: &Share, request: Request, context: Context) -> Result<Box<dyn Round>> {
@@ -52,25 +52,22 @@ impl<C: Kind> Round for Contribute<C> {
         let own = nonces.commitments().serialize().map_err(|error| fault_of(&error))?;
         let mut encoded = BTreeMap::from([(me, own.as_slice())]);
         encoded.extend(&inbox.broadcast);
-        let (digest, commitments) = commitments::<C>(&context, &encoded)?;
+        let mut commitments = commitments::<C>(&inbox.broadcast)?;
+        commitments.insert(identifier(me)?, *nonces.commitments());
         let package = SigningPackage::new(commitments, &message);
         let share = round2::sign(&package, &nonces, &key).map_err(|error| fault_of(&error))?;
-        Ok(Next::Done(Outcome::Contribution([&digest[..], &own, &share.serialize()].concat())))
+        Ok(Next::Done(Outcome::Contribution([&context.list(&encoded)[..], &own, &share.serialize()].concat())))
     }
 }
 
 type Commitments<C> = BTreeMap<Identifier<C>, SigningCommitments<C>>;
 
-/// The commitments of all signers, and the digest of their list.
-fn commitments<C: Kind>(context: &Context, encoded: &BTreeMap<u8, &[u8]>) -> Result<([u8; 32], Commitments<C>)> {
-    let mut all = BTreeMap::new();
-    let mut parts: Vec<&[u8]> = vec![context.bytes()];
-    for (&signer, bytes) in encoded {
+fn commitments<C: Kind>(encoded: &BTreeMap<u8, &[u8]>) -> Result<Commitments<C>> {
+    let decode = |(&signer, bytes): (&u8, &&[u8])| {
         let one = strict(signer, bytes, SigningCommitments::<C>::deserialize, SigningCommitments::serialize)?;
-        all.insert(identifier(signer)?, one);
-        parts.push(bytes);
-    }
-    Ok((hash("strongroom/native/frost/commitments/v1", &parts), all))
+        Ok((identifier(signer)?, one))
+    };
+    encoded.iter().map(decode).collect()
 }
 
 pub fn combine<C: Kind>(
@@ -90,12 +87,12 @@ pub fn combine<C: Kind>(
         encoded.insert(signer, commitment);
         shares.insert(identifier(signer)?, share);
     }
-    let (digest, commitments) = commitments::<C>(&context, &encoded)?;
+    let digest = context.list(&encoded);
     if digests.iter().any(|claimed| *claimed != digest) {
         return Err(Fault::aborted("the signers do not agree on their commitments"));
     }
     let public = C::tweak_public(keys::public_package(package)?, request.tweak.as_deref())?;
-    let signing = SigningPackage::new(commitments, &request.message);
+    let signing = SigningPackage::new(commitments(&encoded)?, &request.message);
     let signature = aggregate_custom(&signing, &shares, &public, CheaterDetection::AllCheaters)
         .and_then(|signature| signature.serialize())
         .map_err(|error| fault_of(&error))?;

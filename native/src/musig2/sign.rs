@@ -18,7 +18,7 @@ use crate::process;
 use crate::secp;
 use crate::share::{Package, Share};
 use crate::suites::Request;
-use crate::transcript::{Context, hash};
+use crate::transcript::Context;
 use crate::wire::Fields;
 
 pub fn begin(share: &Share, request: Request, context: Context) -> Result<Box<dyn Round>> {
@@ -93,24 +93,21 @@ impl Round for Contribute {
         let own = public.serialize();
         let mut encoded = BTreeMap::from([(me, own.as_slice())]);
         encoded.extend(&inbox.broadcast);
-        let (digest, nonces) = nonces(&context, &encoded)?;
+        let mut nonces = nonces(&inbox.broadcast)?;
+        nonces.insert(me, public);
         let session = session(&joint, &nonces, &message);
         let nonce = nonce.0.take().ok_or_else(|| Fault::aborted("the nonce is used up"))?;
         let partial = session.partial_sign(nonce, &keypair.0, &joint);
-        Ok(Next::Done(Outcome::Contribution([&digest[..], &own, &partial.serialize()].concat())))
+        Ok(Next::Done(Outcome::Contribution([&context.list(&encoded)[..], &own, &partial.serialize()].concat())))
     }
 }
 
-/// The public nonces of all signers, and the digest of their list.
-fn nonces(context: &Context, encoded: &BTreeMap<u8, &[u8]>) -> Result<([u8; 32], BTreeMap<u8, PublicNonce>)> {
-    let mut all = BTreeMap::new();
-    let mut parts: Vec<&[u8]> = vec![context.bytes()];
-    for (&sender, bytes) in encoded {
+fn nonces(encoded: &BTreeMap<u8, &[u8]>) -> Result<BTreeMap<u8, PublicNonce>> {
+    let decode = |(&sender, bytes): (&u8, &&[u8])| {
         let nonce = (*bytes).try_into().ok().and_then(|bytes| PublicNonce::from_byte_array(bytes).ok());
-        all.insert(sender, nonce.ok_or(Fault::MalformedMessage { sender, what: "not a public nonce" })?);
-        parts.push(bytes);
-    }
-    Ok((hash("strongroom/native/musig2/nonces/v1", &parts), all))
+        Ok((sender, nonce.ok_or(Fault::MalformedMessage { sender, what: "not a public nonce" })?))
+    };
+    encoded.iter().map(decode).collect()
 }
 
 fn session(joint: &KeyAggCache, nonces: &BTreeMap<u8, PublicNonce>, message: &[u8; 32]) -> Session {
@@ -132,7 +129,7 @@ pub fn combine(
         fields.finish()?;
         partials.insert(sender, partial.map_err(|_| Fault::MalformedMessage { sender, what: "not a scalar" })?);
     }
-    let (digest, nonces) = nonces(&context, &encoded)?;
+    let (digest, nonces) = (context.list(&encoded), nonces(&encoded)?);
     if digests.iter().any(|claimed| *claimed != digest) {
         return Err(Fault::aborted("the signers do not agree on their nonces"));
     }
