@@ -80,7 +80,7 @@ def prepare(api: Api, body: Body, asked: Transfer) -> Transaction:
     # 2
     _compare(transaction, asked)
     # 3
-    body.order.order.policy.judge_transfer(transaction.effects())
+    body.order.order.policy.judge_transaction(transaction)
     return transaction
 
 

@@ -40,7 +40,7 @@ def to_sign(intent: Intent, order: Order) -> bytes:
     if not suite.digest:
         raise Refusal("intent_mismatch", f"a wallet of scheme {suite.name} has no Ethereum address")
     transaction = evm.Transaction.decode(intent.payload)
-    order.policy.judge_transfer(transaction.effects())
+    order.policy.judge_transaction(transaction)
     # The digest is of the decoded transaction, encoded again: what was judged is what is signed.
     if transaction.encode() != intent.payload:
         raise Refusal("malformed_transaction", "the transaction is not encoded canonically")

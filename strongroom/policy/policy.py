@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from strongroom.chains.effects import Effects
+from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, bytes_item
@@ -60,24 +60,21 @@ class EvmRules:
         fields.end()
         return rules
 
-    def judge(self, effects: Effects) -> None:
+    def judge(self, transaction: Transaction) -> None:
         """Raises Refusal with the rule that says no."""
-        if effects.chain_id not in self.chain_ids:
-            raise Refusal(
-                "policy_chain", f"chain {effects.chain_id} is not allowed; allowed are {list(self.chain_ids)}"
-            )
-        if effects.fee_ceiling > self.fee_ceiling:
-            raise Refusal(
-                "policy_fee", f"the fee may reach {effects.fee_ceiling} wei, over the ceiling {self.fee_ceiling}"
-            )
-        if effects.value > self.limit:
-            raise Refusal("policy_limit", f"{effects.value} wei are over the limit of {self.limit} per transaction")
-        if effects.selector is not None:
-            if (effects.to, effects.selector) not in self.calls:
-                call = f"0x{effects.selector.hex()} of 0x{effects.to.hex()}"
-                raise Refusal("policy_call", f"calling {call} is not allowed")
-        elif effects.to not in self.recipients:
-            raise Refusal("policy_recipient", f"0x{effects.to.hex()} is not an allowed recipient")
+        chain, to, fee = transaction.chain_id, transaction.to, transaction.fee_ceiling
+        if chain not in self.chain_ids:
+            raise Refusal("policy_chain", f"chain {chain} is not allowed; allowed are {list(self.chain_ids)}")
+        if fee > self.fee_ceiling:
+            raise Refusal("policy_fee", f"the fee may reach {fee} wei, over the ceiling {self.fee_ceiling}")
+        if transaction.value > self.limit:
+            raise Refusal("policy_limit", f"{transaction.value} wei are over the limit of {self.limit} per transaction")
+        if transaction.data:
+            selector = transaction.selector
+            if (to, selector) not in self.calls:
+                raise Refusal("policy_call", f"calling 0x{selector.hex()} of 0x{to.hex()} is not allowed")
+        elif to not in self.recipients:
+            raise Refusal("policy_recipient", f"0x{to.hex()} is not an allowed recipient")
 
 
 @dataclass(frozen=True)
@@ -109,10 +106,10 @@ class Policy:
     def digest(self) -> bytes:
         return hashlib.sha256(b"strongroom/policy/v1" + cbor.encode(self.value())).digest()
 
-    def judge_transfer(self, effects: Effects) -> None:
+    def judge_transaction(self, transaction: Transaction) -> None:
         if self.evm is None:
             raise Refusal("policy_chain", "this wallet's policy has no rules for an EVM chain")
-        self.evm.judge(effects)
+        self.evm.judge(transaction)
 
     def judge_message(self) -> None:
         if not self.messages:

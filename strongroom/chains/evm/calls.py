@@ -1,7 +1,7 @@
 """Calls that every signer understands: token transfers and approvals. Others are named by contract and selector.
 
 ERC-20 and ERC-721 share the selectors of `transferFrom` and `approve`; which of the two a contract is, the bytes do not
-say. Their effect is given as ERC-20's, an amount of the contract's token: a policy lists a contract's token with a limit
+say. Their effect is given as ERC-20's, an amount of the contract's token: a policy gives a contract's token a limit
 only where it knows the contract.
 
 A multicall is a call like any other: nothing inside it is looked at, so a rule must name contract and selector.
@@ -10,7 +10,7 @@ A multicall is a call like any other: nothing inside it is looked at, so a rule 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from strongroom.chains.effects import Allowance, Call, Transfer
@@ -29,16 +29,17 @@ class Understood:
     calls: tuple[Call, ...] = ()
 
 
-def understand(chain: str, contract: bytes, value: int, data: bytes) -> Understood:
+def understand(chain: str, contract: bytes, value: int, data: bytes, owner: bytes | None) -> Understood:
     """What call data would do. Raises Refusal `malformed_transaction` or `unsupported_transaction`."""
-    if len(data) < 4:
-        raise Refusal("unsupported_transaction", "call data shorter than a selector cannot be judged")
     known = _KNOWN.get(data[:4])
     if known is None or value:
         # A token's methods take no ether: with some, it is another contract than it seems.
         return Understood(calls=(Call(text(contract), text(data[:4]), data[4:], value),))
     types, effect = known
-    return effect(f"{chain}/token:{text(contract)}", abi.decode(types, data[4:]))
+    done = effect(f"{chain}/token:{text(contract)}", abi.decode(types, data[4:]))
+    own = None if owner is None else text(owner)
+    mine = tuple(replace(each, sender=None) if each.sender == own else each for each in done.transfers)
+    return replace(done, transfers=mine)
 
 
 def limited(amount: int) -> int | None:

@@ -93,12 +93,28 @@ class Transaction:
         numbers = (v, int.from_bytes(r, "big"), int.from_bytes(s, "big"))
         return self._encode([*self._items(), *(rlp.encode_integer(number) for number in numbers)])
 
-    def effects(self) -> Effects:
-        """Raises Refusal for call data that a known method cannot have."""
+    @property
+    def fee_ceiling(self) -> int:
+        """Wei that the network takes at most."""
+        return self.gas_limit * self.max_fee
+
+    @property
+    def selector(self) -> bytes:
+        """The first four bytes of call data. Raises Refusal `unsupported_transaction` where there are fewer."""
+        if len(self.data) < 4:
+            raise Refusal("unsupported_transaction", "call data shorter than a selector cannot be judged")
+        return self.data[:4]
+
+    def effects(self, owner: bytes | None = None) -> Effects:
+        """owner: the wallet's address, where it is known: what a token moves from it is its own transfer.
+
+        Raises Refusal for call data that a known method cannot have.
+        """
         chain = f"evm:{self.chain_id}"
         native = f"{chain}/native"
         if self.data:
-            done = understand(chain, self.to, self.value, self.data)
+            _ = self.selector
+            done = understand(chain, self.to, self.value, self.data, owner)
         else:
             done = Understood(transfers=(Transfer(native, text(self.to), self.value),))
         return Effects(
@@ -107,7 +123,7 @@ class Transaction:
             done.allowances,
             done.calls,
             fee_asset=native,
-            fee_ceiling=self.gas_limit * self.max_fee,
+            fee_ceiling=self.fee_ceiling,
             once=(f"nonce:{self.nonce}",),
         )
 
