@@ -30,26 +30,30 @@ class Transfer:
 class Allowance:
     """Somebody may take from the wallet later. amount: None for all of it, now and in future.
 
-    expires: Unix seconds after which it lapses; None for never.
+    expires: Unix seconds after which it lapses; None for never. A deadline for handing a permit in is none: what was
+    handed in stays. added: on top of what the spender may take already, instead of in its place.
     """
 
     asset: str
     spender: str
     amount: int | None
     expires: int | None = None
+    added: bool = False
 
 
 @dataclass(frozen=True)
 class Call:
     """A call that is not understood further: a rule must allow contract and method by name.
 
-    method: EVM: the selector, 0x and eight digits; Solana: the program's instruction data in hex.
+    method: EVM: the selector, 0x and eight digits; Solana: the instruction's tag, as long as the program's tags are.
+    data: what follows the method. accounts: Solana alone: whom the program is shown, in its order.
     """
 
     contract: str
     method: str
     data: bytes
     value: int = 0
+    accounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class Signing:
 class Effects:
     """fee_ceiling: the most that the network may take, of fee_asset.
 
-    once: what this transaction uses up, so that no two of it can both happen: an account's nonce, an outpoint.
+    once: what this transaction uses up, so that no two of it can both happen: an account's nonce, an outpoint. Empty
+    where the bytes alone do not prove such a thing, as on Solana.
     """
 
     chain: str

@@ -19,7 +19,10 @@ from strongroom.chains.evm.address import text
 from strongroom.errors import Refusal
 
 UNLIMITED: Final = 1 << 255
-"""Allowances from here on count as unlimited: wallets write the largest number of 256, 160 or 96 bits."""
+"""Allowances from here on count as unlimited."""
+
+_LARGEST: Final = frozenset(((1 << 96) - 1, (1 << 160) - 1))
+"""So do these, the largest numbers of tokens that count in 96 bits (COMP, UNI) and of Permit2."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def understand(chain: str, contract: bytes, value: int, data: bytes, owner: byte
 
 def limited(amount: int) -> int | None:
     """An allowance's amount; None for what means "everything"."""
-    return None if amount >= UNLIMITED else amount
+    return None if amount >= UNLIMITED or amount in _LARGEST else amount
 
 
 Arguments = list[Any]
@@ -65,10 +68,18 @@ def _approve(asset: str, arguments: Arguments) -> Understood:
     return Understood(allowances=(Allowance(asset, text(spender), limited(amount)),))
 
 
+def _increase(asset: str, arguments: Arguments) -> Understood:
+    spender, amount = arguments
+    return Understood(allowances=(Allowance(asset, text(spender), limited(amount), added=True),))
+
+
 def _permit(asset: str, arguments: Arguments) -> Understood:
-    """EIP-2612's `permit`, sent by the wallet: it only carries a signature, yet says who may spend what."""
-    _owner, spender, amount, deadline, *_signature = arguments
-    return Understood(allowances=(Allowance(asset, text(spender), limited(amount), deadline),))
+    """EIP-2612's `permit`, sent by the wallet: it only carries a signature, yet says who may spend what.
+
+    The deadline is for this transaction; the allowance has no end.
+    """
+    _owner, spender, amount, _deadline, *_signature = arguments
+    return Understood(allowances=(Allowance(asset, text(spender), limited(amount)),))
 
 
 def _one_item(asset: str, arguments: Arguments) -> Understood:
@@ -106,7 +117,7 @@ _KNOWN: Final[Mapping[bytes, tuple[Sequence[abi.Type], _Effect]]] = {
     bytes.fromhex("a9059cbb"): (("address", "uint256"), _transfer),
     bytes.fromhex("23b872dd"): (("address", "address", "uint256"), _transfer_from),
     bytes.fromhex("095ea7b3"): (("address", "uint256"), _approve),
-    bytes.fromhex("39509351"): (("address", "uint256"), _approve),  # increaseAllowance
+    bytes.fromhex("39509351"): (("address", "uint256"), _increase),
     bytes.fromhex("d505accf"): (
         ("address", "address", "uint256", "uint256", "uint256", "uint256", "uint256"),
         _permit,

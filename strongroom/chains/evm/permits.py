@@ -31,15 +31,15 @@ def _token(chain: str, contract: Any) -> str:
 
 
 def _permit(chain: str, contract: str, message: Message) -> Allowances:
+    """The deadline is for handing the permit in; the allowance then has no end."""
     amount, spender = limited(integer(message["value"])), str(message["spender"]).lower()
-    return (Allowance(_token(chain, contract), spender, amount, integer(message["deadline"])),)
+    return (Allowance(_token(chain, contract), spender, amount),)
 
 
 def _dai(chain: str, contract: str, message: Message) -> Allowances:
-    """DAI's own: all or nothing; an expiry of zero is never."""
-    expiry = integer(message["expiry"]) or None
+    """DAI's own: all or nothing. The expiry is the permit's, not the allowance's."""
     amount = None if message["allowed"] else 0
-    return (Allowance(_token(chain, contract), str(message["spender"]).lower(), amount, expiry),)
+    return (Allowance(_token(chain, contract), str(message["spender"]).lower(), amount),)
 
 
 def _of_permit2(chain: str, spender: Any, permitted: Message, expires: Any) -> Allowance:
@@ -49,13 +49,17 @@ def _of_permit2(chain: str, spender: Any, permitted: Message, expires: Any) -> A
 
 
 def _single(chain: str, _contract: str, message: Message) -> Allowances:
-    details = message["details"]
-    return (_of_permit2(chain, message["spender"], details, details["expiration"]),)
+    return (_detail(chain, message, message["details"]),)
 
 
 def _batch(chain: str, _contract: str, message: Message) -> Allowances:
-    spender = message["spender"]
-    return tuple(_of_permit2(chain, spender, details, details["expiration"]) for details in message["details"])
+    return tuple(_detail(chain, message, details) for details in message["details"])
+
+
+def _detail(chain: str, message: Message, details: Message) -> Allowance:
+    """An expiration of zero is the end of the block that the permit is handed in with: by its deadline."""
+    expires = integer(details["expiration"]) or message["sigDeadline"]
+    return _of_permit2(chain, message["spender"], details, expires)
 
 
 def _transfer(chain: str, _contract: str, message: Message) -> Allowances:

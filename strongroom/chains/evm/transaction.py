@@ -49,8 +49,10 @@ class Transaction:
     @classmethod
     def decode(cls, payload: bytes) -> Transaction:
         """Unsigned bytes with the type byte. Raises Refusal `malformed_transaction` or `unsupported_transaction`."""
-        if not 1 <= len(payload) <= MAX_SIZE:
-            raise Refusal("malformed_transaction", f"{len(payload)} bytes are not between 1 and {MAX_SIZE}")
+        if not payload:
+            raise Refusal("malformed_transaction", "there are no bytes")
+        if len(payload) > MAX_SIZE:
+            raise Refusal("malformed_transaction", f"{len(payload)} bytes are over the limit of {MAX_SIZE}")
         kind = payload[0]
         if kind >= 0xC0:
             transaction = _legacy(_list(payload, 9, "legacy transaction with EIP-155's chain id"))
@@ -62,6 +64,8 @@ class Transaction:
             raise Refusal("unsupported_transaction", f"{what} are not signed")
         if transaction.max_priority_fee > transaction.max_fee:
             raise Refusal("malformed_transaction", "the priority fee is over the maximal fee")
+        if transaction.chain_id == 0:
+            raise Refusal("unsupported_transaction", "without a chain id (EIP-155) it would be good on every chain")
         return transaction
 
     def _items(self) -> list[rlp.Item]:
@@ -140,8 +144,6 @@ def _legacy(items: list[rlp.Item]) -> Transaction:
     if zero != b"" or other != b"":
         raise Refusal("malformed_transaction", "an unsigned legacy transaction ends with its chain id and two zeros")
     chain = rlp.integer(chain_id, bits=64, what="chain id")
-    if chain == 0:
-        raise Refusal("unsupported_transaction", "a legacy transaction without EIP-155 is good on every chain")
     return _assemble(LEGACY, chain, [nonce, price, price, gas], to, value, data, ())
 
 

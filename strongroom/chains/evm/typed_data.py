@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from strongroom.chains.evm.address import parse_address
 from strongroom.errors import Refusal
 from strongroom.schemes import keccak256
 
@@ -39,6 +40,8 @@ _INTEGER: Final = re.compile(r"(u?)int([1-9][0-9]{0,2})")
 _FIXED: Final = re.compile(r"bytes([1-9][0-9]?)")
 _DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]{0,77})")
 _HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
+_RESERVED: Final = re.compile(r"(u?int|bytes|u?fixed)[0-9x]*|address|bool|string|function|byte")
+"""Names of Solidity's own types, also of those that EIP-712 has not: no struct may look like one."""
 
 
 def _bad(reason: str) -> Refusal:
@@ -61,7 +64,7 @@ class TypedData:
         if set(document) != {"types", "primaryType", "domain", "message"}:
             raise _bad("a document has types, primaryType, domain and message, and nothing else")
         types, primary = _types(document["types"]), document["primaryType"]
-        if primary not in types or primary == _DOMAIN:
+        if not isinstance(primary, str) or primary not in types or primary == _DOMAIN:
             raise _bad("the primary type is not declared")
         data = cls(types, primary, _object(document["domain"]), _object(document["message"]))
         data._check_domain()
@@ -69,6 +72,8 @@ class TypedData:
         if unused:
             raise _bad(f"the type {sorted(unused)[0]} is declared and never used")
         _ = data.digest
+        if data.chain_id == 0:
+            raise Refusal("unsupported_transaction", "typed data without a chain id is good on every chain")
         return data
 
     def _check_domain(self) -> None:
@@ -119,7 +124,12 @@ class TypedData:
         if set(value) != {member for member, _ in members}:
             raise _bad(f"the fields of a {name} are not exactly those declared")
         words = [self._word(kind, value[member], depth) for member, kind in members]
-        return keccak256(keccak256(self.encoded_type(name).encode()) + b"".join(words))
+        return keccak256(self._type_hashes[name] + b"".join(words))
+
+    @cached_property
+    def _type_hashes(self) -> Mapping[str, bytes]:
+        """Once for each type: a document may hold thousands of structs."""
+        return {name: keccak256(self.encoded_type(name).encode()) for name in self.types}
 
     def _word(self, kind: str, value: Any, depth: int) -> bytes:
         """EIP-712's encodeData of one field, 32 bytes."""
@@ -175,7 +185,7 @@ def _types(value: Any) -> dict[str, Members]:
 
 
 def _members(name: str, value: Any) -> Members:
-    if not _NAME.fullmatch(name) or _is_atomic(name) or not isinstance(value, list) or len(value) > MAX_FIELDS:
+    if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name) or not isinstance(value, list) or len(value) > MAX_FIELDS:
         raise _bad("a type's name or its list of fields is not sound")
     members: list[tuple[str, str]] = []
     for field in value:
@@ -217,11 +227,16 @@ def _atom(kind: str, value: Any) -> bytes:
     if kind == "string":
         if not isinstance(value, str):
             raise _bad("a string is text")
-        return keccak256(value.encode("utf-8", "strict"))
+        try:
+            return keccak256(value.encode())
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can write
+            raise _bad("a string is not Unicode") from None
     if kind == "bytes":
         return keccak256(_bytes(value, None))
     if kind == "address":
-        return _bytes(value, 20).rjust(32, b"\0")
+        if not isinstance(value, str):
+            raise _bad("an address is text")
+        return parse_address(value).rjust(32, b"\0")
     fixed = _FIXED.fullmatch(kind)
     if fixed:
         return _bytes(value, int(fixed[1])).ljust(32, b"\0")
