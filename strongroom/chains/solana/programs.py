@@ -20,12 +20,31 @@ TOKEN_2022: Final = decode("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb", 32)
 ASSOCIATED: Final = decode("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL", 32)
 BUDGET: Final = decode("ComputeBudget111111111111111111111111111111", 32)
 
+PRECOMPILES: Final = frozenset(
+    decode(name, 32)
+    for name in (
+        "Ed25519SigVerify111111111111111111111111111",
+        "KeccakSecp256k11111111111111111111111111111",
+        "Secp256r1SigVerify1111111111111111111111111",
+    )
+)
+"""They check signatures, as many as the first byte of their data says, each paid like the transaction's own."""
+
+TAGS: Final[Mapping[bytes, int]] = {SYSTEM: 4, TOKEN: 1, TOKEN_2022: 1, ASSOCIATED: 1, BUDGET: 1}
+"""Bytes of instruction data that name the method; 8 for other programs, as Anchor has it."""
+
 SIGNATURE_FEE: Final = 5000
 """Lamports for each signature."""
 
 UNITS_EACH: Final = 200_000
 MOST_UNITS: Final = 1_400_000
 """Compute units of an instruction where no limit is set, and of a transaction at most."""
+
+BUILTIN_UNITS: Final = 3_000
+"""Compute units that an instruction of the compute budget program itself adds, where no limit is set (SIMD-0170)."""
+
+MOST_TOKENS: Final = (1 << 64) - 1
+"""No account holds more: as an allowance it means everything."""
 
 RENT: Final = 2_500_000
 """Lamports: more than the rent of an associated token account, which its creation takes from the payer."""
@@ -44,7 +63,6 @@ class _Found:
     transfers: list[Transfer] = field(default_factory=list)
     allowances: list[Allowance] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    once: list[str] = field(default_factory=list)
     owners: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
     created: int = 0
     units: int | None = None
@@ -61,16 +79,15 @@ def effects(message: Message, wallet: bytes, cluster: str) -> Effects:
     """wallet: the signing key. Raises Refusal where others would have to sign too, or somebody else pays.
 
     cluster: what the policy calls the chain, as in `mainnet`: a message names none.
+
+    Nothing is used up. Two messages with one recent blockhash can both happen; and whether 32 bytes are a recent
+    blockhash or a durable nonce's value is on the chain alone, so that advancing a nonce account proves nothing either.
     """
     if message.keys[0] != wallet or message.signatures != 1:
         raise Refusal("unsupported_transaction", "the wallet must be the payer and the only signer")
     found = _Found(f"solana:{cluster}", wallet)
     for number, instruction in enumerate(message.instructions):
         _understand(found, instruction, number)
-    if not found.once:
-        found.once.append(f"blockhash:{encode(message.blockhash)}")
-    else:
-        found.once = [f"{each}:{encode(message.blockhash)}" for each in found.once]
     return Effects(
         found.chain,
         tuple(found.transfers),
@@ -78,23 +95,25 @@ def effects(message: Message, wallet: bytes, cluster: str) -> Effects:
         tuple(found.calls),
         fee_asset=f"{found.chain}/native",
         fee_ceiling=_fee(found, message),
-        once=tuple(found.once),
     )
 
 
 def _fee(found: _Found, message: Message) -> int:
     """Signatures, priority and the rent of accounts that are created: all that leaves the payer beside transfers."""
-    working = sum(each.program != BUDGET for each in message.instructions)
-    units = min(MOST_UNITS, UNITS_EACH * working) if found.units is None else found.units
+    asked = sum(BUILTIN_UNITS if each.program == BUDGET else UNITS_EACH for each in message.instructions)
+    units = min(MOST_UNITS, asked) if found.units is None else found.units
     priority = -(-units * found.price // 1_000_000)
-    return SIGNATURE_FEE * message.signatures + priority + RENT * found.created
+    checked = sum(each.data[0] for each in message.instructions if each.program in PRECOMPILES and each.data)
+    return SIGNATURE_FEE * (message.signatures + checked) + priority + RENT * found.created
 
 
 def _understand(found: _Found, instruction: Instruction, number: int) -> None:
     known = _KNOWN.get(instruction.program)
     if known is None or not known(found, instruction, number):
-        method = instruction.data[:8].hex()
-        found.calls.append(Call(encode(instruction.program), f"0x{method}", instruction.data))
+        tag = TAGS.get(instruction.program, 8)
+        method, data = f"0x{instruction.data[:tag].hex()}", instruction.data[tag:]
+        accounts = tuple(encode(each) for each in instruction.accounts)
+        found.calls.append(Call(encode(instruction.program), method, data, accounts=accounts))
 
 
 def _u64(raw: bytes) -> int:
@@ -118,10 +137,9 @@ def _system(found: _Found, instruction: Instruction, number: int) -> bool:
         found.transfers.append(transfer)
         return True
     if tag == b"\x04\0\0\0" and not rest:
-        account, _sysvar, authority = _accounts(instruction, 3)
+        _account, _sysvar, authority = _accounts(instruction, 3)
         if number != 0 or authority != found.wallet:
             raise _bad("a durable nonce is advanced first, by the wallet")
-        found.once.append(f"nonce:{encode(account)}")
         return True
     return False
 
@@ -138,7 +156,10 @@ def _token(found: _Found, instruction: Instruction, _number: int) -> bool:
         return True
     if tag == b"\x0d":
         _source, mint, delegate, _authority = _accounts(instruction, 4)
-        found.allowances.append(Allowance(found.token(mint), encode(delegate), _checked(rest)))
+        amount = _checked(rest)
+        found.allowances.append(
+            Allowance(found.token(mint), encode(delegate), None if amount == MOST_TOKENS else amount)
+        )
         return True
     if tag in (b"\x03", b"\x04"):
         raise Refusal("unsupported_transaction", "an unchecked token transfer names no mint: use TransferChecked")
