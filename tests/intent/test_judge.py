@@ -148,6 +148,16 @@ def test_a_transactions_effects_are_judged(changes: dict[str, Any], code: str) -
     refused(code, judged, with_transaction(**changes), ECDSA)
 
 
+@pytest.mark.parametrize("kind", [0, 1])
+def test_older_types_are_judged_and_signed_alike(kind: int) -> None:
+    """By their own hash: type 0 with EIP-155's chain id, type 1 with its type byte."""
+    older = dataclasses.replace(PLAIN, kind=kind, max_priority_fee=PLAIN.max_fee)
+    asked = dataclasses.replace(TRANSFER, payload=older.encode())
+    assert judged(asked, ECDSA) == older.digest() != PLAIN.digest()
+    dear = dataclasses.replace(older, max_fee=ETHER, max_priority_fee=ETHER)
+    refused("policy_fee", judged, dataclasses.replace(asked, payload=dear.encode()), ECDSA)
+
+
 def test_an_allowed_call_is_signed() -> None:
     assert judged(with_transaction(to=CONTRACT, data=SELECTOR + bytes(64)), ECDSA)
 
@@ -162,7 +172,7 @@ def test_the_fee_ceiling_is_gas_times_fee_to_the_last_wei(gas: int) -> None:
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
-        (b"", "unsupported_transaction"),
+        (b"", "malformed_transaction"),
         (bytes(32), "unsupported_transaction"),  # a digest
         (PLAIN.encode() + b"\0", "malformed_transaction"),
         (PLAIN.signed(bytes(31) + b"\1" + bytes(31) + b"\1\0"), "malformed_transaction"),

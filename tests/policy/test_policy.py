@@ -10,21 +10,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom.chains.effects import Effects
+from strongroom.chains.evm import Transaction
 from strongroom.policy.policy import EvmRules, Policy
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
 from tests.wallet.orders import CONTRACT, ETHER, POLICY, RECIPIENT, RULES, SELECTOR
 from tests.wire.refused import refused
 
-TRANSFER = Effects(31337, 0, RECIPIENT, ETHER, ETHER // 100, None, b"")
-CALL = dataclasses.replace(TRANSFER, to=CONTRACT, selector=SELECTOR, data=SELECTOR + bytes(64))
+GAS, FEE = 100_000, ETHER // 100 // 100_000
+TRANSFER = Transaction(31337, 0, 0, FEE, GAS, RECIPIENT, ETHER)
+CALL = dataclasses.replace(TRANSFER, to=CONTRACT, data=SELECTOR + bytes(64))
 STRANGER = b"\x99" * 20
 
 
-@pytest.mark.parametrize("effects", [TRANSFER, CALL, dataclasses.replace(TRANSFER, value=0, chain_id=1, to=bytes(20))])
-def test_what_is_allowed_is_allowed_up_to_the_limits(effects: Effects) -> None:
-    POLICY.judge_transfer(effects)
+@pytest.mark.parametrize(
+    "transaction",
+    [
+        TRANSFER,
+        CALL,
+        dataclasses.replace(TRANSFER, value=0, chain_id=1, to=bytes(20)),
+        dataclasses.replace(TRANSFER, kind=0, max_priority_fee=FEE),
+        dataclasses.replace(TRANSFER, kind=1, max_priority_fee=FEE, access=((CONTRACT, ()),)),
+    ],
+)
+def test_what_is_allowed_is_allowed_up_to_the_limits(transaction: Transaction) -> None:
+    assert transaction.fee_ceiling == RULES.fee_ceiling
+    POLICY.judge_transaction(transaction)
 
 
 @pytest.mark.parametrize("honest", [TRANSFER, CALL])
@@ -34,39 +45,47 @@ def test_what_is_allowed_is_allowed_up_to_the_limits(effects: Effects) -> None:
         ({"chain_id": 2}, "policy_chain"),
         ({"chain_id": 0}, "policy_chain"),
         ({"value": ETHER + 1}, "policy_limit"),
-        ({"fee_ceiling": ETHER // 100 + 1}, "policy_fee"),
-        ({"fee_ceiling": 2**300}, "policy_fee"),
+        ({"gas_limit": GAS + 1}, "policy_fee"),
+        ({"max_fee": FEE + 1}, "policy_fee"),
+        ({"max_fee": 2**256 - 1, "gas_limit": 2**64 - 1}, "policy_fee"),
         # The chain is judged first: amounts of another chain mean nothing here.
         ({"chain_id": 2, "value": 2 * ETHER, "to": STRANGER}, "policy_chain"),
     ],
 )
-def test_one_over_is_refused(honest: Effects, changes: dict[str, Any], code: str) -> None:
-    refused(code, POLICY.judge_transfer, dataclasses.replace(honest, **changes))
+def test_one_over_is_refused(honest: Transaction, changes: dict[str, Any], code: str) -> None:
+    refused(code, POLICY.judge_transaction, dataclasses.replace(honest, **changes))
 
 
 def test_only_allowed_recipients() -> None:
     for to in (STRANGER, CONTRACT, RECIPIENT[:-1] + b"\0"):
-        refused("policy_recipient", POLICY.judge_transfer, dataclasses.replace(TRANSFER, to=to))
+        refused("policy_recipient", POLICY.judge_transaction, dataclasses.replace(TRANSFER, to=to))
 
 
 def test_only_allowed_contracts_with_allowed_methods() -> None:
     """An allowed recipient may not be called, and one contract's method is not another's."""
     for to, selector in ((RECIPIENT, SELECTOR), (CONTRACT, bytes(4)), (STRANGER, SELECTOR)):
-        call = dataclasses.replace(CALL, to=to, selector=selector)
-        assert to.hex() in refused("policy_call", POLICY.judge_transfer, call).reason
+        call = dataclasses.replace(CALL, to=to, data=selector)
+        assert to.hex() in refused("policy_call", POLICY.judge_transaction, call).reason
     crossed = dataclasses.replace(RULES, calls=tuple(sorted(((CONTRACT, SELECTOR), (STRANGER, bytes(4))))))
-    refused("policy_call", crossed.judge, dataclasses.replace(CALL, selector=bytes(4)))
+    refused("policy_call", crossed.judge, dataclasses.replace(CALL, data=bytes(4)))
     refused("policy_call", crossed.judge, dataclasses.replace(CALL, to=STRANGER))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_data_without_a_whole_selector_is_no_transfer(size: int) -> None:
+    """Some contracts' fallback reads it; and three zero bytes are no method."""
+    refused("unsupported_transaction", POLICY.judge_transaction, dataclasses.replace(TRANSFER, data=bytes(size)))
+    refused("unsupported_transaction", POLICY.judge_transaction, dataclasses.replace(CALL, data=SELECTOR[:size]))
 
 
 def test_an_empty_policy_denies_everything() -> None:
     nothing = Policy((), False, None)
-    refused("policy_chain", nothing.judge_transfer, TRANSFER)
+    refused("policy_chain", nothing.judge_transaction, TRANSFER)
     refused("policy_message", nothing.judge_message)
-    refused("policy_chain", EvmRules((), (), 0, 0).judge, dataclasses.replace(TRANSFER, value=0, fee_ceiling=0))
+    refused("policy_chain", EvmRules((), (), 0, 0).judge, dataclasses.replace(TRANSFER, value=0, max_fee=0))
     zero = EvmRules((31337,), (), 0, 0)
-    for effects, code in ((TRANSFER, "policy_recipient"), (CALL, "policy_call")):
-        refused(code, zero.judge, dataclasses.replace(effects, value=0, fee_ceiling=0))
+    for transaction, code in ((TRANSFER, "policy_recipient"), (CALL, "policy_call")):
+        refused(code, zero.judge, dataclasses.replace(transaction, value=0, max_fee=0))
 
 
 def test_messages_are_allowed_or_not() -> None:
