@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from strongroom.chains import evm
 from tests.wire.refused import refused
 
-
 EIP_55 = [
     "0x52908400098527886E0F7030069857D2E4169EE7",
     "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
@@ -42,7 +41,8 @@ def test_a_mistyped_address_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0x", EIP_55[2][2:], EIP_55[2][:-1], EIP_55[2] + "0", EIP_55[2][:-1] + "g", "0x " + EIP_55[2][2:], "0X" + EIP_55[2][2:],
+    ["", "0x", EIP_55[2][2:],
+     EIP_55[2][:-1], EIP_55[2] + "0", EIP_55[2][:-1] + "g", "0x " + EIP_55[2][2:], "0X" + EIP_55[2][2:],
      "0x0x" + EIP_55[2][4:], "0x" + " 11" * 20, "0x" + "１" * 40],
     ids=range(11),
 )  # fmt: skip
