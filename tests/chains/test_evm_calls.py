@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import eth_abi
 import pytest
+from eth_abi.abi import encode as their_encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ def text(address: bytes) -> str:
 def data(signature: str, *arguments: Any) -> bytes:
     """Call data, by the method's signature and another ABI encoder."""
     types = signature[signature.index("(") + 1 : -1].split(",")
-    return keccak256(signature.encode())[:4] + eth_abi.encode(types, arguments)
+    return keccak256(signature.encode())[:4] + their_encode(types, arguments)
 
 
 def understood(payload: bytes, owner: bytes | None = ME) -> Understood:
@@ -237,7 +237,7 @@ ROWS = st.lists(st.sampled_from(list(VALUES)), max_size=5).flatmap(
 
 
 def theirs(kinds: Sequence[abi.Type], values: Sequence[Any]) -> bytes:
-    return bytes(eth_abi.encode(kinds, values))
+    return bytes(their_encode(kinds, values))
 
 
 @settings(max_examples=60)

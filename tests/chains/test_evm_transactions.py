@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from strongroom.chains import evm, rlp
 from strongroom.chains.effects import Effects, Transfer
 from strongroom.chains.evm import Transaction
-from strongroom.chains.evm.transaction import AccessList
 from strongroom.errors import Refusal
 from tests.wire.refused import refused
 
@@ -31,14 +30,19 @@ ACCESS = st.lists(
 ).map(tuple)
 
 
-def transaction(kind: int, fees: tuple[int, int], access: AccessList, *rest: Any) -> Transaction:
-    chain, nonce, *others = rest
-    priority = min(fees) if kind == 2 else max(fees)
-    return Transaction(chain, nonce, priority, max(fees), *others, access=access if kind else (), kind=kind)
-
-
 TRANSACTIONS = st.builds(
-    transaction,
+    lambda kind, fees, access, chain, nonce, gas, to, value, data: Transaction(
+        chain,
+        nonce,
+        min(fees) if kind == 2 else max(fees),
+        max(fees),
+        gas,
+        to,
+        value,
+        data,
+        access if kind else (),
+        kind,
+    ),
     st.sampled_from([0, 1, 2]),
     st.tuples(AMOUNTS, AMOUNTS),
     ACCESS,
