@@ -134,7 +134,8 @@ def test_other_versions_are_refused(first: int) -> None:
 def test_lookup_tables_are_refused() -> None:
     """What an index of a table means is on the chain alone."""
     table = PLAIN[:-1] + b"\1" + b"\x55" * 32 + b"\1\0" + b"\0"
-    assert len(from_bytes_versioned(table).address_table_lookups) == 1
+    theirs: Any = from_bytes_versioned(table)
+    assert len(theirs.address_table_lookups) == 1
     assert "lookup" in refused("unsupported_transaction", Message.decode, table).reason
 
 

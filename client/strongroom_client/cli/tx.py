@@ -1,4 +1,4 @@
-"""`strongroom tx send|show|wait`."""
+"""`strongroom tx send|show|wait|explain`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom_client import keyfiles, transactions, wallets
 from strongroom_client.api import Json
-from strongroom_client.cli import passphrase
+from strongroom_client.cli import explain, passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
 from strongroom_client.context import Context
 from strongroom_client.transactions import Transfer
 
-app = typer.Typer(help="Transactions: send, show, wait.", no_args_is_help=True)
+app = typer.Typer(help="Transactions: send, show, wait, explain.", no_args_is_help=True)
+app.command()(explain.explain)
 
 Request = Annotated[str, typer.Argument(help="The request's id.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the block.")]

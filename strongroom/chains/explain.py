@@ -1,0 +1,234 @@
+"""What bytes would do, in words, and what would be signed for them. No host and no signer is asked.
+
+A new chain is one line of CHAINS.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from strongroom import schemes
+from strongroom.chains import evm, solana
+from strongroom.chains.effects import Allowance, Call, Effects, Signing, ToSign, Transfer
+from strongroom.chains.evm import permits, personal
+from strongroom.chains.evm.typed_data import TypedData
+from strongroom.chains.solana import offchain, programs
+from strongroom.errors import Refusal
+from strongroom.wallet.certificate import Body
+
+Kind = Literal["transaction", "text", "typed-data"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """kind: None where the bytes shall tell. wallet: whose it is, where that is known; its certificate is not checked.
+
+    network: EVM: the chain id; others: the name that assets and policies have it by.
+    """
+
+    payload: bytes
+    kind: Kind | None = None
+    wallet: Body | None = None
+    network: str | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    kind: Kind
+    effects: Effects
+    to_sign: tuple[ToSign, ...]
+
+    def sentences(self) -> tuple[str, ...]:
+        effects = self.effects
+        return (
+            *map(_transfer, effects.transfers),
+            *map(_allowance, effects.allowances),
+            *(_call(effects.chain, call) for call in effects.calls),
+            *map(_signing, effects.signings),
+            *_costs(effects),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """For JSON: amounts are text, since many readers round numbers beyond 2^53."""
+        effects = self.effects
+        return {
+            "chain": effects.chain,
+            "kind": self.kind,
+            "sentences": list(self.sentences()),
+            "effects": {
+                "transfers": [
+                    {"asset": each.asset, "to": each.to, "amount": str(each.amount), "sender": each.sender}
+                    for each in effects.transfers
+                ],
+                "allowances": [
+                    {
+                        "asset": each.asset,
+                        "spender": each.spender,
+                        "amount": None if each.amount is None else str(each.amount),
+                        "expires": each.expires,
+                        "added": each.added,
+                    }
+                    for each in effects.allowances
+                ],
+                "calls": [
+                    {
+                        "contract": each.contract,
+                        "method": each.method,
+                        "data": each.data.hex(),
+                        "value": str(each.value),
+                        "accounts": list(each.accounts),
+                    }
+                    for each in effects.calls
+                ],
+                "signings": [
+                    {"kind": each.kind, "domain": each.domain, "what": each.what} for each in effects.signings
+                ],
+                "fee": {"asset": effects.fee_asset, "at_most": str(effects.fee_ceiling)} if effects.fee_asset else None,
+                "once": list(effects.once),
+            },
+            "to_sign": [{"message": each.message.hex(), "path": list(each.path)} for each in self.to_sign],
+        }
+
+
+def explain(chain: str, asked: Asked) -> Explanation:
+    """chain: a name of CHAINS. Raises Refusal, as a signer would, for what is not decoded in full."""
+    return CHAINS[chain](asked)
+
+
+# --- Chains ---
+
+
+def _evm(asked: Asked) -> Explanation:
+    owner = None if asked.wallet is None else evm.address(_key(asked.wallet, "an Ethereum address", digest=True))
+    kind = asked.kind or ("typed-data" if asked.payload.lstrip()[:1] == b"{" else "transaction")
+    wanted = _chain_id(asked.network)
+    if kind == "text":
+        text = personal.effects(wanted or 1, asked.payload)
+        return Explanation(kind, text, (ToSign(personal.digest(asked.payload)),))
+    if kind == "typed-data":
+        data = TypedData.decode(asked.payload)
+        _same_chain(data.chain_id, wanted)
+        return Explanation(kind, permits.effects(data), (ToSign(data.digest),))
+    transaction = evm.Transaction.decode(asked.payload)
+    _same_chain(transaction.chain_id, wanted)
+    return Explanation(kind, transaction.effects(owner), (ToSign(transaction.digest()),))
+
+
+def _chain_id(network: str | None) -> int | None:
+    if network is None:
+        return None
+    if not (network.isascii() and network.isdecimal()) or network.startswith("0") or len(network) > 20:
+        raise Refusal("unsupported_transaction", "an EVM network is named by its chain id, such as 1")
+    return int(network)
+
+
+def _same_chain(found: int, wanted: int | None) -> None:
+    if wanted is not None and found != wanted:
+        raise Refusal("unsupported_transaction", f"it is for chain {found}, not for {wanted}")
+
+
+def _solana(asked: Asked) -> Explanation:
+    """Without a wallet, the payer is taken for it."""
+    cluster, kind = asked.network or "mainnet", asked.kind or "transaction"
+    own = None if asked.wallet is None else _key(asked.wallet, "a Solana address", digest=False)
+    if kind == "typed-data":
+        raise Refusal("unsupported_transaction", "there is no typed data on Solana")
+    if kind == "text":
+        text = offchain.effects(cluster, asked.payload)
+        return Explanation(kind, text, (ToSign(offchain.encode(asked.payload)),))
+    message = solana.Message.decode(asked.payload)
+    effects = programs.effects(message, own or message.keys[0], cluster)
+    return Explanation(kind, effects, (ToSign(message.encode()),))
+
+
+def _key(wallet: Body, what: str, *, digest: bool) -> bytes:
+    scheme = wallet.order.order.scheme
+    suite = schemes.suite(scheme)
+    if suite.digest != digest or suite.taproot:
+        raise Refusal("intent_mismatch", f"a wallet of scheme {scheme} has no {what.partition(' ')[2]}")
+    return wallet.public_key
+
+
+CHAINS: Final[Mapping[str, Callable[[Asked], Explanation]]] = {
+    "evm": _evm,
+    "solana": _solana,
+}
+
+# --- Words ---
+
+_COINS: Final[Mapping[str, tuple[int, str, str]]] = {
+    "evm": (18, "coins", "wei"),
+    "evm:1": (18, "ether", "wei"),
+    "bitcoin": (8, "BTC", "satoshi"),
+    "solana": (9, "SOL", "lamports"),
+}
+"""Decimals, coin and smallest unit, by chain, or by the chain's kind."""
+
+_LAST: Final = 253402300799
+"""Unix seconds of the year 9999's end: what lapses later never does."""
+
+
+def amount(asset: str, units: int) -> str:
+    """In coins and in the smallest unit; a token's decimals are on the chain alone, so its units stay units."""
+    chain, _, what = asset.partition("/")
+    if what != "native":
+        one_item, _, item = what.removeprefix("token:").partition("/")
+        if item == "*":
+            return f"every item of {one_item}"
+        return f"{units} units of {one_item}" + (f", item {item}" if item else "")
+    decimals, coin, unit = _COINS.get(chain) or _COINS[chain.partition(":")[0]]
+    whole, rest = divmod(units, 10**decimals)
+    fraction = str(rest).zfill(decimals).rstrip("0")
+    return f"{whole}{'.' if fraction else ''}{fraction} {coin} ({units} {unit})"
+
+
+def _transfer(transfer: Transfer) -> str:
+    source = "" if transfer.sender is None else f" out of {transfer.sender}"
+    return f"moves {amount(transfer.asset, transfer.amount)}{source} to {transfer.to}"
+
+
+def _allowance(allowance: Allowance) -> str:
+    if allowance.amount == 0 and not allowance.added:
+        return f"takes from {allowance.spender} what it was allowed of {_token(allowance.asset)}"
+    what = f"all of {_token(allowance.asset)}, now and in future"
+    if allowance.amount is not None:
+        what = amount(allowance.asset, allowance.amount)
+    more = ", on top of what it may take already" if allowance.added else ""
+    return f"lets {allowance.spender} take {what}{more}, {_until(allowance.expires)}"
+
+
+def _token(asset: str) -> str:
+    return asset.partition("/")[2].removeprefix("token:").removesuffix("/*")
+
+
+def _until(expires: int | None) -> str:
+    if expires is None or expires > _LAST:
+        return "without end"
+    return f"until {datetime.datetime.fromtimestamp(expires, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _call(chain: str, call: Call) -> str:
+    paid = f" and pays it {amount(f'{chain}/native', call.value)}" if call.value else ""
+    shown = f" and accounts {', '.join(call.accounts)}" if call.accounts else ""
+    return (
+        f"calls method {call.method} of {call.contract} with {len(call.data)} bytes{shown}{paid}; "
+        "what that does is not understood: a rule must name it"
+    )
+
+
+def _signing(signing: Signing) -> str:
+    if signing.kind == "text":
+        return f"signs a text that begins: {signing.what!r}"
+    return f"signs typed data {signing.what} " + (
+        f"for {signing.domain}" if signing.domain else "for no named contract"
+    )
+
+
+def _costs(effects: Effects) -> Iterator[str]:
+    if effects.fee_asset:
+        yield f"pays a fee of at most {amount(effects.fee_asset, effects.fee_ceiling)}"
+    for each in effects.once:
+        yield f"uses up {each.replace(':', ' ', 1)}"
