@@ -46,7 +46,8 @@ class Call:
     """A call that is not understood further: a rule must allow contract and method by name.
 
     method: EVM: the selector, 0x and eight digits; Solana: the instruction's tag, as long as the program's tags are.
-    data: what follows the method. accounts: Solana alone: whom the program is shown, in its order.
+    Bitcoin: the first four bytes of what an OP_RETURN carries. data: what follows the method; Bitcoin: all that is
+    carried. accounts: Solana alone: whom the program is shown, in its order.
     """
 
     contract: str

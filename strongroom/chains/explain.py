@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from strongroom import schemes
-from strongroom.chains import evm, solana
+from strongroom.chains import bitcoin, evm, solana
+from strongroom.chains.bitcoin import message as bitcoin_message
 from strongroom.chains.effects import Allowance, Call, Effects, Signing, ToSign, Transfer
 from strongroom.chains.evm import permits, personal
 from strongroom.chains.evm.typed_data import TypedData
@@ -144,6 +145,21 @@ def _solana(asked: Asked) -> Explanation:
     return Explanation(kind, effects, (ToSign(message.encode()),))
 
 
+def _bitcoin(asked: Asked) -> Explanation:
+    network, kind = asked.network or "mainnet", asked.kind or "transaction"
+    if kind == "typed-data":
+        raise Refusal("unsupported_transaction", "there is no typed data on Bitcoin")
+    if asked.wallet is None:
+        raise Refusal("unsupported_transaction", "what is the wallet's follows from its key: give its certificate")
+    body = asked.wallet
+    keys = bitcoin.WalletKeys(body.order.order.scheme, body.public_key, body.chain_code)
+    if kind == "text":
+        text = bitcoin_message.effects(asked.payload, network)
+        return Explanation(kind, text, (bitcoin_message.signing(asked.payload, keys),))
+    decoded = bitcoin.decode(asked.payload, keys, network)
+    return Explanation(kind, decoded.effects, decoded.to_sign)
+
+
 def _key(wallet: Body, what: str, *, digest: bool) -> bytes:
     scheme = wallet.order.order.scheme
     suite = schemes.suite(scheme)
@@ -153,6 +169,7 @@ def _key(wallet: Body, what: str, *, digest: bool) -> bytes:
 
 
 CHAINS: Final[Mapping[str, Callable[[Asked], Explanation]]] = {
+    "bitcoin": _bitcoin,
     "evm": _evm,
     "solana": _solana,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from strongroom.chains.evm import personal
 from strongroom.chains.explain import CHAINS, Asked, Explanation
 from strongroom.chains.solana import base58, offchain
 from strongroom.wallet.certificate import Body, Certificate
+from strongroom_client.cli.explain import load
 from tests.chains import solana_cases as sol
 from tests.chains.test_evm_calls import data
 from tests.chains.test_evm_typed_data import MAIL
@@ -139,6 +142,59 @@ def test_a_solana_message() -> None:
     assert found["chain"] == "solana:mainnet"
 
 
+def psbt(body: Body) -> bytes:
+    """Version 0 (BIP-174): one input of 100,000 satoshi that the Taproot wallet has, and one output."""
+    own = b"\x51\x20" + body.wallet_key
+    spent = (100_000).to_bytes(8, "little") + bytes((len(own),)) + own
+    paid = b"\x00\x14" + TO
+    outpoint = b"\x11" * 32 + bytes(4)
+    unsigned = b"\2\0\0\0" + b"\1" + outpoint + b"\0" + b"\xfd\xff\xff\xff"
+    unsigned += b"\1" + (90_000).to_bytes(8, "little") + bytes((len(paid),)) + paid + bytes(4)
+    records = b"\1\0" + bytes((len(unsigned),)) + unsigned + b"\0"
+    return b"psbt\xff" + records + b"\1\1" + bytes((len(spent),)) + spent + b"\0" + b"\0"
+
+
+def taproot_wallet() -> Body:
+    return with_key(TAPROOT, ethereum_wallet().public_key)
+
+
+def test_a_psbt(tmp_path: Path) -> None:
+    file = certificate(tmp_path, taproot_wallet())
+    raw = psbt(taproot_wallet())
+    found = document("bitcoin", base64.b64encode(raw).decode(), "--wallet", file, "--network", "testnet")
+    address = "tb1qx56n2df4x56n2df4x56n2df4x56n2df4pzx9af"
+    assert found["sentences"] == [
+        f"moves 0.0009 BTC (90000 satoshi) to {found['effects']['transfers'][0]['to']}",
+        "pays a fee of at most 0.0001 BTC (10000 satoshi)",
+        f"uses up outpoint {'11' * 32}:0",
+    ]
+    assert found["effects"]["transfers"][0]["to"] == address
+    assert [len(each["message"]) for each in found["to_sign"]] == [64]
+    (tmp_path / "psbt").write_bytes(raw)
+    again = document("bitcoin", tmp_path / "psbt", "--wallet", file, "--network", "testnet")
+    assert again == found
+    assert document("bitcoin", raw.hex(), "--wallet", file)["chain"] == "bitcoin:mainnet"
+
+
+def test_bitcoin_needs_the_wallet_and_is_refused_for_another(tmp_path: Path) -> None:
+    raw = psbt(taproot_wallet()).hex()
+    ran = tx("bitcoin", raw, "--json")
+    assert (ran.status, ran.json["refused"]["code"]) == (1, "unsupported_transaction")
+    other = certificate(tmp_path, with_key(TAPROOT, b"\3" + taproot_wallet().wallet_key))
+    for file, code in ((other, "intent_mismatch"), (certificate(tmp_path, honest()), "intent_mismatch")):
+        ran = tx("bitcoin", raw, "--wallet", file, "--json")
+        assert (ran.status, ran.json["refused"]["code"]) == (1, code)
+    ran = tx("bitcoin", "00", "--kind", "typed-data", "--json")
+    assert "no typed data" in ran.json["refused"]["reason"]
+
+
+def test_a_text_of_bitcoins(tmp_path: Path) -> None:
+    file = certificate(tmp_path, taproot_wallet())
+    found = document("bitcoin", b"hello".hex(), "--kind", "text", "--wallet", file)
+    assert found["sentences"] == ["signs a text that begins: 'hello'"]
+    assert len(found["to_sign"][0]["message"]) == 64
+
+
 def test_whose_it_is_needs_the_wallet(tmp_path: Path) -> None:
     file = certificate(tmp_path, ethereum_wallet())
     asked = PULL.encode().hex()
@@ -210,16 +266,8 @@ def test_wrong_use_is_status_2(arguments: tuple[str, ...]) -> None:
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stdin:
-        class buffer:
-            @staticmethod
-            def read() -> bytes:
-                return PLAIN.encode()
-
-    from strongroom_client.cli import explain as command
-
-    monkeypatch.setattr(command.sys, "stdin", Stdin)
-    assert command.load("-", None) == PLAIN.encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(PLAIN.encode())))
+    assert load("-", None) == PLAIN.encode()
 
 
 # --- Words ---
@@ -294,7 +342,8 @@ def test_paths_are_shown() -> None:
 
 def test_every_chain_refuses_nothing_at_all() -> None:
     for chain in CHAINS:
-        refused("malformed_transaction", explain.explain, chain, Asked(b""))
+        owner = taproot_wallet() if chain == "bitcoin" else None
+        refused("malformed_transaction", explain.explain, chain, Asked(b"", wallet=owner))
 
 
 def test_what_is_explained_is_what_is_judged() -> None:

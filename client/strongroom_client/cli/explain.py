@@ -35,7 +35,7 @@ def explain(
         str | None, typer.Option(help="transaction, text or typed-data, where the bytes do not tell.")
     ] = None,
     wallet: Annotated[
-        Path | None, typer.Option(help="The wallet's certificate file: what it moves for others is told apart.")
+        Path | None, typer.Option(help="The wallet's certificate file, to tell its own from others'. Bitcoin needs it.")
     ] = None,
     network: Annotated[str | None, typer.Option(help="EVM: the chain id. Default otherwise: mainnet.")] = None,
     as_json: AsJson = False,
