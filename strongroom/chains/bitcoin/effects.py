@@ -114,7 +114,7 @@ def _path(found: Map, wallet: WalletKeys, spent: Output, number: int) -> Path:
     path: Path = ()
     if known or wallet.kind == "p2wpkh":
         if len(known) != 1:
-            raise malformed(f"input {number} names {len(known)} keys, not the one that signs")
+            raise unsupported(f"input {number} names {len(known)} keys with their derivation, not the one that signs")
         key, origin = known[0]
         path = origin.path
         if origin.fingerprint != wallet.fingerprint or origin.leaves or wallet.key(path) != key:
@@ -178,7 +178,9 @@ def _is_change(found: Map, output: Output, wallet: WalletKeys, paths: list[Path]
     if len(known) != 1:
         return False
     key, origin = known[0]
-    if origin.fingerprint != wallet.fingerprint or origin.leaves or not _findable(origin.path, paths):
+    if origin.fingerprint != wallet.fingerprint or origin.leaves or (origin.path and not wallet.derives):
+        return False
+    if not _findable(origin.path, paths):
         return False
     return wallet.key(origin.path) == key and wallet.script(origin.path) == output.script
 

@@ -51,11 +51,15 @@ class WalletKeys:
         """BIP-32's, of the master key. A BIP-340 key is the one with even y, whatever the shares' joint point is."""
         return hash160(b"\2" + self.master if self.kind == "p2tr" else self.public_key)[:4]
 
+    @property
+    def derives(self) -> bool:
+        return self.kind == "p2wpkh" and self.chain_code is not None
+
     def key(self, path: Path) -> bytes:
         """As PSBTs write it. Raises Refusal `unsupported_transaction` for a path that the wallet cannot derive."""
         if not path:
             return self.master
-        if self.kind == "p2tr" or self.chain_code is None:
+        if not self.derives:
             raise unsupported("this wallet has one key and derives no others: its path is empty")
         if len(path) > MAX_STEPS or any(step >= HARDENED for step in path):
             raise unsupported(f"a path has at most {MAX_STEPS} steps, none of them hardened")
@@ -66,7 +70,12 @@ class WalletKeys:
         if self.kind == "p2wpkh":
             return script.write("p2wpkh", hash160(self.key(path)))
         self.key(path)
-        return script.write("p2tr", schemes.wallet_key(self.scheme, self.public_key))
+        return script.write("p2tr", _output_key(self.scheme, self.public_key))
+
+
+@lru_cache(maxsize=64)
+def _output_key(scheme: str, public_key: bytes) -> bytes:
+    return schemes.wallet_key(scheme, public_key)
 
 
 @lru_cache(maxsize=1024)

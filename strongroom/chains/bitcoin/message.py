@@ -10,6 +10,7 @@ import base64
 from typing import Final
 
 from strongroom.chains.bitcoin import script
+from strongroom.chains.bitcoin.encoding import unsupported
 from strongroom.chains.bitcoin.finalizer import ecdsa, schnorr
 from strongroom.chains.bitcoin.hashing import tagged
 from strongroom.chains.bitcoin.keys import Path, WalletKeys
@@ -44,7 +45,7 @@ def digest(challenge: bytes, message: bytes) -> bytes:
         return common.p2tr(0)
     if kind == "p2wpkh":
         return common.p2wpkh(0, program, 0)
-    raise script.unsupported(f"messages are not signed for {kind}")
+    raise unsupported(f"messages are not signed for {kind}")
 
 
 def effects(payload: bytes, network: str) -> Effects:

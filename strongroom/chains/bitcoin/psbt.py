@@ -4,9 +4,9 @@
     map    = record… ‖ 0x00
     record = compact length ‖ compact type ‖ key data ‖ compact length ‖ value
 
-Refused: a key twice in one map, compact sizes that are not the shortest, trailing or missing bytes, a field of the other
-version, a required field that is missing, an unsigned transaction that is signed. Unknown and proprietary fields are
-refused too, though BIP-174 has signers hand them on: what cannot be decoded in full is not signed, and a field may
+Refused: a key twice in one map, compact sizes that are not the shortest, trailing or missing bytes, a field of the
+other version, a required field that is missing, an unsigned transaction that is signed. Unknown and proprietary fields
+are refused too, though BIP-174 has signers hand them on: what cannot be decoded in full is not signed, and a field may
 change what a transaction means (BIP-375's outputs are such). Records keep their order, so that `encode` gives the very
 bytes that were judged.
 """
@@ -133,8 +133,10 @@ def _map(reader: Reader, where: str, table: Mapping[int, Field]) -> Map:
             raise unsupported(f"a PSBT's {where} field of type {kind:#x} is not understood, so nothing is signed")
         if len(data) not in field.key:
             raise malformed(f"the key of the PSBT's {field.name} has {len(data)} bytes of data")
-        if (kind, data) in values or len(records) >= MAX_RECORDS:
-            raise malformed(f"the PSBT's {field.name} is there twice, or a map has over {MAX_RECORDS} records")
+        if (kind, data) in values:
+            raise malformed(f"the PSBT's {where} map has a {field.name} twice")
+        if len(records) == MAX_RECORDS:
+            raise malformed(f"the PSBT's {where} map has over {MAX_RECORDS} records")
         values[kind, data] = field.check(value, field.name)
         records.append((key, value))
         names.append(field.name)

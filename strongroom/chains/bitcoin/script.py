@@ -111,9 +111,7 @@ def script_of(address: str, name: str) -> bytes:
         version, program = bech32.decode(chosen.prefix, address)
         kind = _WITNESS.get((version, len(program)))
         if kind is None:
-            raise unsupported(
-                f"witness version {version} with {len(program)} bytes is not in use: anyone could spend it"
-            )
+            raise unsupported(f"witness version {version} with {len(program)} bytes is not in use yet")
         return write(kind, program)
     payload = base58.decode(address, 1 + 20 + _CHECKSUM)
     versions: dict[int, Kind] = {chosen.p2pkh: "p2pkh", chosen.p2sh: "p2sh"}

@@ -1,8 +1,8 @@
 """Bitcoin transactions, decoded strictly: what is read is written again byte for byte.
 
-Two serialisations: the old one, and BIP-144's with witnesses. Refused: compact sizes that are not the shortest, trailing
-or missing bytes, a flag other than 1, BIP-144's form without a witness (one transaction would have two encodings),
-no inputs or no outputs, more money than there can be.
+Two serialisations: the old one, and BIP-144's with witnesses. Refused: compact sizes that are not the shortest,
+trailing or missing bytes, a flag other than 1, BIP-144's form without a witness (one transaction would have two
+encodings), no inputs or no outputs, more money than there can be.
 """
 
 from __future__ import annotations
