@@ -120,9 +120,11 @@ def test_evidence_is_shown_saved_and_verified(live: Running, tmp_path: Path) -> 
 
 
 def test_evidence_of_the_hsm_signer(live: Running) -> None:
+    """By the roster of the context, and by a root named here."""
     root = live.cluster.plan.pki / "operator-ca.pem"
-    shown = at(live.cluster, "evidence", "show", "hsm-1", "--root", root, "--json")
-    assert shown.status == 0 and shown.json["judgement"]["root"] == "pkcs11"
+    for more in ((), ("--root", str(root))):
+        shown = at(live.cluster, "evidence", "show", "hsm-1", "--json", *more)
+        assert shown.status == 0 and shown.json["judgement"]["root"] == "pkcs11"
 
 
 def test_host_that_is_not_there(live: Running, tmp_path: Path) -> None:
