@@ -160,6 +160,15 @@ def without(register: str) -> dict[str, bytes]:
         ({"roster": roster(measurements={**MEASURED, "pcr0": "text"})}, "malformed_message"),
         ({"roster": roster(measurements={})}, "bad_order"),
         *(({"roster": roster(measurements=without(name))}, "bad_order") for name in ("pcr0", "pcr1", "pcr2", "pcr16")),
+        # Two enclaves on one instance: whoever is root there would have both.
+        (
+            {
+                "roster": roster(
+                    measurements={**MEASURED, "pcr4": order().roster[1].measurements.get("pcr4", b"")},
+                )
+            },
+            "bad_order",
+        ),
         # A Nitro member with the measurements of an HSM's, and the other way round.
         ({"roster": roster(measurements={"configuration": bytes(48)})}, "bad_order"),
         ({"roster": roster(root="pkcs11", labels=labels("a", "pkcs11").value())}, "bad_order"),
