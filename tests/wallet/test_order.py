@@ -164,7 +164,7 @@ def without(register: str) -> dict[str, bytes]:
         (
             {
                 "roster": roster(
-                    measurements={**MEASURED, "pcr4": order().roster[1].measurements.get("pcr4", b"")},
+                    measurements={**MEASURED, "pcr4": order().roster[1].measurements["pcr4"]},
                 )
             },
             "bad_order",
@@ -189,7 +189,7 @@ def without(register: str) -> dict[str, bytes]:
         ({"roster": roster(labels=changed_labels(more="1"))}, "malformed_message"),
         ({"roster": roster(labels=changed_labels(operator="x" * 65))}, "malformed_message"),
     ],
-    ids=range(44),
+    ids=range(45),
 )  # fmt: skip
 def test_another_order_is_refused(changes: dict[str, Any], code: str) -> None:
     refused(code, decode, **changes)
