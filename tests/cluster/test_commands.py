@@ -39,7 +39,8 @@ def test_signers_are_listed_with_labels_and_suites(live: Running) -> None:
 
 
 def test_signers_as_a_table(live: Running) -> None:
-    ran = at(live.cluster, "signer", "list")
+    """As a process of its own, as people run it."""
+    ran = strongroom("signer", "list", config=live.cluster.plan.context)
     assert ran.status == 0 and "hsm-1" in ran.out and "auditor" in ran.out
 
 
