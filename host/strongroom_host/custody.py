@@ -147,11 +147,11 @@ class Custody:
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
 
-    def create(self, order: SignedOrder) -> Wallet:
+    def create(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
         """The certified wallet of this order."""
         with self._alone(order.order_id.hex()):
             try:
-                return self.maker.create(order)
+                return self.maker.create(order, idempotency)
             except Disagreed as disagreed:
                 raise Problem(disagreed, refusals=disagreed.refusals) from disagreed
 

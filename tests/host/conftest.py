@@ -65,7 +65,7 @@ def host(world: World, database: Database) -> Iterator[Host]:
 
     yield make
     for custody in made:
-        custody.relay.signers.close()
+        custody.relay.close()
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ class ThreadSigner:
         self.twist: Twist | None = None
         self._sealer = MemorySealer()
         self._attester = DocumentAttester(number, root, registers)
-        self._signer = self._fresh()
+        self.signer = self._fresh()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(self.path))
         listener.listen(64)
@@ -123,14 +123,14 @@ class ThreadSigner:
 
     def restart(self) -> None:
         """A new boot: shares, channels, pairings and tickets are gone from memory."""
-        self._signer = self._fresh()
+        self.signer = self._fresh()
 
     def _handle(self, payload: bytes) -> bytes:
         operation, _ = decode_request(payload)
         self.asked.append(operation)
         if self.twist is None:
-            return self._signer.handle(payload)
-        return self.twist(operation, payload, self._signer.handle)
+            return self.signer.handle(payload)
+        return self.twist(operation, payload, self.signer.handle)
 
     def close(self) -> None:
         self._server.close()

@@ -25,6 +25,7 @@ from strongroom.wallet.certificate import (
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, bytes_item
+from strongroom_host.relay.blame import equivocation
 from strongroom_host.relay.relay import EPOCH, Group, Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
 from strongroom_host.relay.signing import trips
@@ -80,17 +81,18 @@ class Maker:
         self._wallets = wallets
         self._route = route
 
-    def create(self, order: SignedOrder) -> Wallet:
+    def create(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
         """The certified wallet of this order, made now as far as it was not made before. Raises Refusal."""
         self._require_known(order)
-        wallet = self._wallets.begin(order)
+        wallet = self._wallets.begin(order, idempotency)
         try:
             if wallet.phase == "ordered":
                 wallet = self._deal(order)
             if wallet.phase == "dealt":
                 wallet = self._certify(wallet)
         except CeremonyFailed as failed:
-            raise first(failed) from failed
+            proven = equivocation(self._relay.signers, order, failed.refusals)
+            raise (first(failed) if proven is None else Disagreed(proven, failed.refusals)) from failed
         except Refused as refusal:
             raise first(CeremonyFailed({refusal.by: refusal})) from refusal
         return wallet
@@ -177,9 +179,7 @@ class Maker:
 
     def group(self, order: SignedOrder, wallet: bytes | None, body: bytes | None) -> Group:
         return Group(
-            order.order_id,
-            order.encode(),
-            order.order.names,
+            order,
             wallet,
             body,
             lambda name: self._wallets.record(order.order_id, name),

@@ -53,18 +53,24 @@ class Wallets:
         self._database = database
         self._certified: dict[str, Wallet] = {}
 
-    def begin(self, order: SignedOrder) -> Wallet:
-        """The wallet of this order, recorded as `ordered` if it is new."""
+    def begin(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
+        """The wallet of this order, recorded as `ordered` if it is new. Raises Refusal `idempotency_conflict` when the
+        key (its hash) came with another order."""
         row = {
             "order_id": order.order_id.hex(),
             "phase": "ordered",
             "attempt": 0,
+            "idempotency": idempotency,
             "signed_order": order.encode(),
             "created": int(time.time()),
         }
         exists = sa.select(WALLETS.c.order_id).where(WALLETS.c.order_id == row["order_id"])
+        used = sa.select(WALLETS.c.order_id).where(WALLETS.c.idempotency == idempotency)
 
         def insert(connection: sa.Connection) -> None:
+            other = None if idempotency is None else connection.execute(used).scalar()
+            if other not in (None, row["order_id"]):
+                raise Refusal("idempotency_conflict", "this Idempotency-Key was sent with another order")
             if connection.execute(exists).first() is None:
                 connection.execute(WALLETS.insert().values(row))
 
