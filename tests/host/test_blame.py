@@ -31,7 +31,10 @@ def wrong(signer: ThreadSigner, *, signed: bool) -> Twist:
         value: Any = cbor.decode(handle(request))
         step = dict(value[2])
         if step["result"] is not None:
-            step["result"] = (1).to_bytes(len(step["result"]), "little")
+            # One bit of the share, in the middle of it: a scalar still, but the wrong one.
+            changed = bytearray(step["result"])
+            changed[-20] ^= 1
+            step["result"] = bytes(changed)
             if signed:
                 message = contribution_signing_bytes(step["ceremony"], signer.name, step["result"])
                 step["signature"] = boot(signer, message)
