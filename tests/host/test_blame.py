@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -111,21 +111,23 @@ def test_testimonies_that_agree_or_are_of_two_rounds_prove_nothing(
         assert equivocation(custody.relay.signers, wallet.signed_order, refusals) is None
 
 
+def paired(custody: Custody, number: int) -> Any:
+    (wallet,) = cast(Any, custody.relay.signers.call(f"signer-{number}", "status", {}).raw("wallets"))
+    return wallet["paired"]
+
+
 def test_a_restarted_signer_is_warmed_for_wallets_lately_used(world: World, custody: Custody) -> None:
     wallet = custody.create(world.order("dkls23-secp256k1"))
     custody.submit(Submission(*world.transfer(wallet.body.wallet)))
     world[2].restart()
     request, _ = custody.submit(Submission(*world.transfer(wallet.body.wallet, nonce=1)))
     assert request.signers == world.names[:2]
+    # The pair that no request needed is there too, ahead of the one that will.
     deadline = time.monotonic() + 30
-    while True:
-        # The pair that no request needed is there too, ahead of the one that will.
-        status = custody.relay.signers.call(world[2].name, "status", {}).raw("wallets")
-        assert isinstance(status, list) and isinstance(status[0], dict)
-        if status[0]["paired"] == [world[1].name, world[3].name]:
-            break
+    while world[3].name not in paired(custody, 2) or world[2].name not in paired(custody, 3):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    time.sleep(0.2)
     world[2].asked.clear()
     custody.submit(Submission(*world.transfer(wallet.body.wallet, nonce=2), preferred=world.names[1:]))
     assert "pair.start" not in world[2].asked
