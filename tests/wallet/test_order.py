@@ -247,6 +247,16 @@ def test_whatever_is_read_is_written_again_byte_for_byte(data: st.DataObject) ->
     assert made.encode() == bytes(raw)
 
 
+def test_enclaves_are_on_different_instances() -> None:
+    """One parent's root would otherwise stop two signers at once, and label them as two machines."""
+    first, second = member("a"), member("b")
+    twin = dataclasses.replace(second, measurements={**second.measurements, "pcr4": first.measurements["pcr4"]})
+    refused("bad_order", order, roster=(first, twin, member("c")))
+    # Two tokens beside each other have no such register, and rosters need not pin it.
+    order(roster=(member("a", "pkcs11"), member("b", "pkcs11")))
+    order(roster=tuple(dataclasses.replace(member(name), measurements=without("pcr4")) for name in "ab"))
+
+
 # --- Who is who ---
 
 
