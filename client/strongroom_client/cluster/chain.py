@@ -37,7 +37,9 @@ def binary() -> Path:
 def process(plan: Plan, *, block_time: int | None = None) -> Process:
     """block_time None: a block for each transaction, at once."""
     command = [str(binary()), "--host", "127.0.0.1", "--port", str(plan.chain_port), "--chain-id", str(CHAIN_ID)]
-    command += ["--silent"] if block_time is None else ["--silent", "--block-time", str(block_time)]
+    # Read at start, written at SIGTERM: with the cluster's directory the chain comes back too.
+    command += ["--silent", "--state", str(plan.directory / "chain.json")]
+    command += [] if block_time is None else ["--block-time", str(block_time)]
     return Process(CHAIN, command, plan.logs, says_ready=False)
 
 
