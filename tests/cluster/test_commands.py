@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from eth_account import Account
 
@@ -13,6 +14,8 @@ from strongroom_client.cluster import Cluster
 from strongroom_client.cluster.chain import ACCOUNTS
 from tests.cluster.commands import at, strongroom
 from tests.fixtures_cluster import ECDSA, ED25519, ETHER, Running
+
+pytestmark = pytest.mark.timeout(300)  # a busy machine is no failure
 
 
 def create(cluster: Cluster, scheme: str, *more: str) -> Any:

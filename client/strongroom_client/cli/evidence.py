@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from strongroom.errors import Refusal
+from strongroom.evidence.statement import Mode
 from strongroom.signer.configuration import parse_mode
 from strongroom_client import evidence, orders
 from strongroom_client.api import unhex
@@ -52,14 +53,21 @@ def verify(
         moment = int(time.time()) if at is None else parse_time(at)
     except ValueError:
         raise typer.BadParameter("ISO 8601, such as 2024-02-26T07:02:01Z, or Unix seconds", param_hint="--at") from None
-    trusted = evidence.trust_root(parse_mode(mode), root)
-    judgement = evidence.judge(_read(file), trusted, moment)
+    judgement = _judge_file(file, parse_mode(mode), root, moment)
     if as_json:
         print_json({"file": str(file), **document(judgement)})
     else:
         _print(judgement)
     if judgement.refusal is not None:
         raise typer.Exit(1)
+
+
+def _judge_file(file: Path, mode: Mode, root: Path | None, at: int) -> Judgement:
+    """Also what could not be read is a judgement, so that its output says the mode."""
+    try:
+        return evidence.judge(_read(file), evidence.trust_root(mode, root), at)
+    except Refusal as refusal:
+        return Judgement(mode, at, None, refusal)
 
 
 def _read(file: Path) -> bytes:
