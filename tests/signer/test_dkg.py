@@ -268,12 +268,14 @@ def test_there_is_nothing_to_echo_in_the_first_round() -> None:
     assert {fault.code for name, fault in run.faults().items() if name in "ab"} == {"split_view"}
 
 
+ACCUSED = ("malformed_message", "accusation", ("c",))
+
 LIES: list[tuple[str, Lie, tuple[str, str | None, tuple[str, ...]]]] = [
-    ("no envelope", lambda said: b"rubbish", ("malformed_message", "accusation", ("c",))),
-    ("nothing", lambda said: b"", ("malformed_message", "accusation", ("c",))),
-    ("unsigned", told(1, signature=lambda said: None), ("malformed_message", "accusation", ("c",))),
-    ("a signature of nothing", told(1, broadcast=lambda said: None), ("malformed_message", "accusation", ("c",))),
-    ("cut", told(1, broadcast=lambda said: (said.envelope.broadcast or b"")[:-1]), ("malformed_message", "accusation", ("c",))),
+    ("no envelope", lambda said: b"rubbish", ACCUSED),
+    ("nothing", lambda said: b"", ACCUSED),
+    ("unsigned", told(1, signature=lambda said: None), ACCUSED),
+    ("a signature of nothing", told(1, broadcast=lambda said: None), ACCUSED),
+    ("cut", told(1, broadcast=lambda said: (said.envelope.broadcast or b"")[:-1]), ACCUSED),
     ("huge", told(1, broadcast=lambda said: bytes((1 << 20) + 1)), ("oversized_message", "accusation", ("c",))),
     (
         "a proof of knowledge changed",
@@ -312,7 +314,7 @@ def test_a_broadcast_signed_by_another_key_is_an_accusation() -> None:
 
     _, run = with_liar(lie)
     fault = run.faults()["a"]
-    assert (fault.code, fault.verdict, fault.culprits) == ("malformed_message", "accusation", ("c",))
+    assert (fault.code, fault.verdict, fault.culprits) == ACCUSED
     assert "did not sign" in fault.reason
 
 
