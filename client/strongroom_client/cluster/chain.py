@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,9 @@ def binary() -> Path:
     for folder in Path(__file__).resolve().parents:
         if (folder / _BINARY).exists():
             return folder / _BINARY
+    if platform.machine() != "x86_64":
+        reason = f"anvil is fetched for x86_64 alone: install Foundry's own and name the program in {VARIABLE}"
+        raise Refusal("cluster_failed", reason)
     raise Refusal("cluster_failed", f"anvil is not there: run `make setup`, or name the program in {VARIABLE}")
 
 
