@@ -78,9 +78,12 @@ class Reserved:
         if self.request.state == "signing":
             self._change("unknown")
 
-    def signed(self, signed: Signed, raw: bytes | None) -> None:
+    def signed(self, signed: Signed, raw: bytes | None, *, durable: bool) -> None:
+        """durable: before the transaction is broadcast. A result that is only handed out may be forgotten in a loss of
+        power: the request is `unknown` then, and the same bytes are signed again."""
         self._change(
             "signed",
+            durable=durable,
             worker=None,
             error=None,
             signature=signed.signature,
@@ -129,10 +132,12 @@ class Reserved:
         via: Sequence[State] = (),
         reason: str | None = None,
         free: bool = False,
+        durable: bool = True,
         **changed: Any,
     ) -> None:
-        before = self.request
-        self.request = self._requests.move(before, to, via=via, reason=reason, free=free, changed=changed)
+        self.request = self._requests.move(
+            self.request, to, via=via, reason=reason, free=free, durable=durable, changed=changed
+        )
 
 
 class Custody:
@@ -236,7 +241,7 @@ class Custody:
         raw = None
         if intent.kind == "evm-transaction":
             raw = Transaction.decode(intent.payload).signed(signed.signature)
-        reserved.signed(signed, raw)
+        reserved.signed(signed, raw, durable=self.chains.broadcasts(reserved.request))
         return reserved.request if raw is None else self.chains.broadcast(reserved.request)
 
     def _judged(self, wallet: Wallet, intent: Intent, submission: Submission) -> Task:

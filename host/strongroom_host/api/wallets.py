@@ -51,7 +51,7 @@ def blueprint(service: Service) -> APIBlueprint:
     def certificate(path: WalletPath) -> dict[str, Any]:
         """What all signers agreed on and attested, docs/specification.md section 10."""
         found = custody.wallets.get(path.wallet)
-        if found.certificate is None:
+        if found.certificate is None or found.phase != "certified":
             raise Refusal("wrong_phase", "the signers have not certified this wallet yet: send its order again")
         return {"certificate": found.certificate.hex()}
 

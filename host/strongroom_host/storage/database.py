@@ -39,10 +39,14 @@ class Database:
     def engine(self) -> sa.Engine:
         return self._engine
 
-    def write(self, statements: Callable[[sa.Connection], T]) -> T:
-        """Runs `statements` in a transaction of its own effect: all of it is durable when this returns, and none of it
-        when it raises. It holds the writers' lock from its first statement on, so it may read before it writes."""
-        work = _Work(statements)
+    def write(self, statements: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
+        """Runs `statements` in a transaction of its own effect: all of it is there when this returns, none of it when it
+        raises. It holds the writers' lock from its first statement on, so it may read before it writes.
+
+        durable: it survives a loss of power from then on. Otherwise it survives the end of this process only, and of a
+        lost tail every part is lost: for what may be forgotten, because what is remembered then is safe.
+        """
+        work = _Work(statements, durable=durable)
         self._waiting.append(work)
         with self._turn:
             if not work.ended:
@@ -53,6 +57,7 @@ class Database:
         try:
             with self._engine.connect() as connection:
                 if self._engine.dialect.name == "sqlite":
+                    _require_sync(connection, any(work.durable for work in batch))
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 done = [work for work in batch if work.run(connection, alone=len(batch) == 1)]
                 if done:
@@ -104,8 +109,9 @@ class Prepared:
 class _Work(Generic[T]):
     """One caller's statements. ended: its outcome stands, and if it is a result, it is durable."""
 
-    def __init__(self, statements: Callable[[sa.Connection], T]) -> None:
+    def __init__(self, statements: Callable[[sa.Connection], T], *, durable: bool) -> None:
         self._statements = statements
+        self.durable = durable
         self._result: T | None = None
         self._error: BaseException | None = None
         self.ended = False
@@ -131,6 +137,14 @@ class _Work(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]  # None only where T is
+
+
+def _require_sync(connection: sa.Connection, durable: bool) -> None:
+    """Between transactions: whether the next one waits for the disk."""
+    level = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous", "FULL") != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
 
 
 def _set_up(connection: SqliteConnection, _record: Any) -> None:

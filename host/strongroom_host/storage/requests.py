@@ -89,10 +89,14 @@ class Requests:
         via: Sequence[State] = (),
         reason: str | None = None,
         free: bool = False,
+        durable: bool = True,
         changed: Mapping[str, Any] = MappingProxyType({}),
     ) -> Request:
         """Changes a row that is still in its state; free: and that nobody works on. to: None where the state stays.
-        via: states passed on the way. Raises Refusal `request_conflict` when somebody else moved it."""
+        via: states passed on the way. durable: see Database.write.
+
+        Raises Refusal `request_conflict` when somebody else moved it.
+        """
         path = [*via, *([] if to is None else [to])]
         for one, other in zip([request.state, *path], path, strict=False):
             require(one, other)
@@ -110,7 +114,7 @@ class Requests:
             if rows:
                 _REMEMBER(connection, rows)
 
-        self._database.write(update)
+        self._database.write(update, durable=durable)
         return after
 
     def release(self, request: str, error: Json | None = None) -> None:
