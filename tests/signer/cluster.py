@@ -353,15 +353,16 @@ class Cluster:
         return signature
 
 
-@cache
 def kept(scheme: str = ED25519, threshold: int = 2, parties: int = 3) -> Cluster:
-    """One cluster for each kind of wallet, certified and still paired; for tests that leave it as it is.
+    """One cluster for each kind of wallet, certified and still paired; for tests that leave it as it is."""
+    return _dealt(scheme, threshold, parties)
 
-    A DKG of DKLs23 takes a second of each party.
-    """
+
+@cache
+def _dealt(scheme: str, threshold: int, parties: int) -> Cluster:
+    """Once: a DKG of DKLs23 takes a second of each party."""
     nonce = hashlib.sha256(f"{scheme} {threshold} {parties}".encode()).digest()
-    cluster = Cluster(Plan(scheme, threshold, parties, nonce))
-    return cluster.accept().link().deal().certify()
+    return Cluster(Plan(scheme, threshold, parties, nonce)).accept().link().deal().certify()
 
 
 def loaded(scheme: str = ED25519, threshold: int = 2, parties: int = 3, *, certified: bool = True) -> Cluster:
