@@ -40,7 +40,7 @@ class Database:
         return self._engine
 
     def write(self, statements: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
-        """Runs `statements` in a transaction of its own effect: all of it is there when this returns, none of it when it
+        """Runs `statements` as one transaction: all of it is there when this returns, none of it when it
         raises. It holds the writers' lock from its first statement on, so it may read before it writes.
 
         durable: it survives a loss of power from then on. Otherwise it survives the end of this process only, and of a
