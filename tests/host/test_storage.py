@@ -223,3 +223,19 @@ def test_a_result_that_was_not_synced_survives_the_process(requests: Requests, t
     requests.move(kept, "signed", durable=False, changed={"signature": b"s"})
     with sqlite3.connect(tmp_path / "host.db") as other:
         assert other.execute("select state, signature from requests").fetchall() == [("signed", b"s")]
+
+
+def test_a_commit_that_fails_tells_everybody_and_the_next_one_works(
+    requests: Requests, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests.reserve(request(1))
+    with monkeypatch.context() as broken:
+
+        def full(_connection: sa.Connection) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        broken.setattr(sa.Connection, "commit", full)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            requests.reserve(request(2))
+    assert requests.find(request(2).request) is None
+    assert requests.reserve(request(2)) and requests.get(request(1).request).state == "signing"

@@ -29,10 +29,15 @@ class Database:
         self._engine = sa.create_engine(url, pool_size=threads, max_overflow=threads)
         self._waiting: deque[_Work[Any]] = deque()
         self._turn = threading.Lock()
+        self._writer: sa.Connection | None = None
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up)
 
     def close(self) -> None:
+        with self._turn:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
         self._engine.dispose()
 
     @property
@@ -55,20 +60,25 @@ class Database:
 
     def _together(self, batch: list[_Work[Any]]) -> None:
         try:
-            with self._engine.connect() as connection:
-                if self._engine.dialect.name == "sqlite":
-                    _require_sync(connection, any(work.durable for work in batch))
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-                done = [work for work in batch if work.run(connection, alone=len(batch) == 1)]
-                if done:
-                    connection.commit()
-                else:
-                    connection.rollback()
-                for work in done:
-                    work.ended = True
+            # Kept from one commit to the next: only whoever has the turn uses it.
+            self._writer = connection = self._writer or self._engine.connect()
+            if self._engine.dialect.name == "sqlite":
+                _require_sync(connection, any(work.durable for work in batch))
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            done = [work for work in batch if work.run(connection, alone=len(batch) == 1)]
+            if done:
+                connection.commit()
+            else:
+                connection.rollback()
+            for work in done:
+                work.ended = True
         except BaseException as error:
             for work in batch:
                 work.fail(error)
+            if self._writer is not None:
+                self._writer.invalidate()
+                self._writer.close()
+                self._writer = None
             if not isinstance(error, Exception):
                 raise
 
