@@ -103,6 +103,13 @@ class Chains:
             return self._requests.move(request, "broadcast", durable=False, changed={"error": None})
         return self._requests.get(request.request)
 
+    def again(self, request: Request) -> Request:
+        """The same bytes once more, to a node that may have forgotten them. Raises Refusal `node_unavailable`."""
+        chain = None if request.chain_id is None else self._chains.get(request.chain_id)
+        if chain is not None and request.raw is not None:
+            chain.node.broadcast(request.raw)
+        return request
+
     def refresh(self, request: Request) -> Request:
         """The request as its chain has it now. A node that is out of reach changes nothing."""
         chain = None if request.chain_id is None else self._chains.get(request.chain_id)

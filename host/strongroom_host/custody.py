@@ -195,6 +195,8 @@ class Custody:
         """The very same bytes once more, as far as they have not come yet."""
         with self._alone(request):
             known = self.requests.get(request)
+            if known.state == "broadcast":
+                return self.chains.again(known)
             return self._again(request, Submission(known.intent, known.intent_signature))
 
     def _sign_new(self, intent: Intent, submission: Submission) -> Request:
