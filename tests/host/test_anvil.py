@@ -108,4 +108,5 @@ def test_what_the_node_does_not_take_stays_signed(world: World, custody: Custody
     assert request.error["code"] == "node_unavailable"
     anvil.fund(poor.body.address, ETHER)
     assert custody.retry(request.request).state == "broadcast"
+    anvil.mine()
     assert custody.chains.refresh(custody.requests.get(request.request)).state == "included"
