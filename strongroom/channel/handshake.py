@@ -107,7 +107,7 @@ class Opened:
 
 @dataclass(frozen=True, repr=False)
 class Keys:
-    """What both sides derive; `own` and `other` say which half of the confirmations is whose. Secret: it has no repr."""
+    """What both sides derive; `own` and `other` say whose half of the confirmations it is. Secret: it has no repr."""
 
     transcript: bytes
     send: bytes
