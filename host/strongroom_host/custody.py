@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -40,14 +41,20 @@ class Submission:
 
 
 class Custody:
-    """Thread safe; one for each process. Raises Problem, or Refusal where there is nothing to add to one."""
+    """Thread safe; one for each process. Raises Problem, or Refusal where there is nothing to add to one.
 
-    def __init__(self, relay: Relay, wallets: Wallets, requests: Requests, chains: Chains) -> None:
+    worker: what marks the requests that this process works on; its id.
+    """
+
+    def __init__(
+        self, relay: Relay, wallets: Wallets, requests: Requests, chains: Chains, worker: int | None = None
+    ) -> None:
         self.relay = relay
         self.wallets = wallets
         self.requests = requests
         self.chains = chains
         self.maker = Maker(relay, wallets)
+        self._worker = os.getpid() if worker is None else worker
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
 
@@ -100,13 +107,17 @@ class Custody:
 
     def _sign_new(self, intent: Intent, submission: Submission) -> Request:
         wallet = self.wallets.get(intent.wallet.hex())
-        reserved = Reserved(self.requests, _fresh(intent, submission), recorded=False)
+        reserved = Reserved(self.requests, _fresh(intent, submission), self._worker, recorded=False)
         return self._sign(wallet, intent, submission, reserved)
 
     def _again(self, request: str, submission: Submission) -> Request:
         known = self.requests.get(request)
         if known.intent != submission.intent:
             raise Refusal("request_conflict", "this request id was used for another intent")
+        if known.worker == self._worker:
+            # Whoever calls this has the request to itself in this process: a thread of ours died over it.
+            self.requests.recover(request=request)
+            known = self.requests.get(request)
         if known.worker is not None:
             return known
         if known.state in _DONE:
@@ -115,7 +126,7 @@ class Custody:
             raise Problem(Refusal("intent_expired", "the intent expired before it was signed"), request=request)
         intent = Intent.decode(known.intent)
         submission = replace(submission, signature=known.intent_signature)
-        reserved = Reserved(self.requests, known, recorded=True)
+        reserved = Reserved(self.requests, known, self._worker, recorded=True)
         return self._sign(self.wallets.get(known.wallet), intent, submission, reserved)
 
     def _sign(self, wallet: Wallet, intent: Intent, submission: Submission, reserved: Reserved) -> Request:

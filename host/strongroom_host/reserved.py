@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,11 +21,12 @@ class Known(Exception):
 class Reserved:
     """The request's row while its ceremonies run: reserved during the first trip, `unknown` before the last one.
 
-    request: the row as it is now. recorded: whether there is one.
+    request: the row as it is now. recorded: whether there is one. worker: the process that works on it.
     """
 
-    def __init__(self, requests: Requests, request: Request, *, recorded: bool) -> None:
+    def __init__(self, requests: Requests, request: Request, worker: int, *, recorded: bool) -> None:
         self._requests = requests
+        self._worker = worker
         self._was_unknown = recorded and request.state == "unknown"
         self._claimed = False
         self.request = request
@@ -40,10 +40,10 @@ class Reserved:
                 self.before_last()
             return
         if self._was_unknown:
-            self._change(None, free=True, worker=os.getpid(), error=None)
+            self._change(None, free=True, worker=self._worker, error=None)
         elif self.recorded:
             via: list[State] = ["judged", "signing"] if last else ["judged"]
-            self._change("unknown" if last else "signing", via=via, free=True, worker=os.getpid(), error=None)
+            self._change("unknown" if last else "signing", via=via, free=True, worker=self._worker, error=None)
         else:
             self._reserve(["judged", "signing", "unknown"] if last else ["judged", "signing"])
         self._claimed = True
@@ -91,7 +91,7 @@ class Reserved:
 
     def _reserve(self, path: Sequence[State]) -> None:
         """Raises Known when the id is taken."""
-        worker = os.getpid() if path[-1] in ("signing", "unknown") else None
+        worker = self._worker if path[-1] in ("signing", "unknown") else None
         at = now_ms()
         history = (("received", self.request.at, None), *((state, at, None) for state in path))
         fresh = replace(self.request, state=path[-1], worker=worker, at=at, history=history)

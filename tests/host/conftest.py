@@ -60,7 +60,7 @@ def host(world: World, database: Database) -> Iterator[Host]:
     def make(chain: Chain | None = None) -> Custody:
         requests = Requests(database)
         chains = Chains({} if chain is None else {CHAIN_ID: chain}, requests)
-        made.append(Custody(Relay(world.links()), Wallets(database), requests, chains))
+        made.append(Custody(Relay(world.links()), Wallets(database), requests, chains, worker=len(made) + 1))
         return made[-1]
 
     yield make

@@ -12,6 +12,7 @@ from strongroom.chains import message
 from strongroom.errors import Refusal
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.problems import Problem
+from strongroom_host.reserved import Reserved
 from strongroom_host.storage.requests import Request
 from strongroom_host.storage.wallets import Wallet
 from tests.host.conftest import Host
@@ -227,3 +228,20 @@ def test_many_requests_after_a_restart_of_everybody(world: World, custody: Custo
         signer.restart()
     done = together(8, lambda number: submit(custody, world, wallet, f"message {number}"))
     assert all(verifies(request, wallet, f"message {number}") for number, request in enumerate(done))
+
+
+def test_a_thread_that_dies_over_its_result_holds_up_nobody(
+    world: World, custody: Custody, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intent = world.message(wallet.body.wallet, request=bytes(16))
+    with monkeypatch.context() as broken:
+
+        def full(*_arguments: object, **_options: object) -> None:
+            raise OSError("the disk is full")
+
+        broken.setattr(Reserved, "signed", full)
+        with pytest.raises(OSError, match="disk"):
+            custody.submit(Submission(*intent))
+    left = custody.requests.get(bytes(16).hex())
+    assert left.state == "unknown" and left.worker is not None
+    assert verifies(custody.submit(Submission(*intent))[0], wallet)

@@ -105,7 +105,7 @@ class Relay:
 
     def run(self, job: Job) -> tuple[bytes, dict[str, Last]]:
         """The ceremony's id and every participant's last step. Raises CeremonyFailed for what cannot be mended."""
-        last_left = False
+        last_left = relinked = False
         if job.group.wallet is not None and job.kind == "sign":
             self._warmer.used(job.group.order, job.group.names, partial(self.warm, job.group))
         for mending in range(MOST_MENDINGS + 1):
@@ -117,7 +117,11 @@ class Relay:
                 try:
                     if mending == MOST_MENDINGS or began >= job.deadline:
                         raise
-                    self._mend(job, failed.refusals, began)
+                    if not relinked and _crossed(failed.refusals):
+                        relinked = True
+                        self._relink(job, failed.refusals, began)
+                    else:
+                        self._mend(job, failed.refusals, began)
                 except CeremonyFailed as hopeless:
                     raise CeremonyFailed(hopeless.refusals, last_left=last_left) from None
         raise AssertionError("the loop returns or raises")
@@ -173,6 +177,17 @@ class Relay:
             except CeremonyFailed as failed:
                 refusals = failed.refusals
         raise CeremonyFailed(refusals)
+
+    def _relink(self, job: Job, refusals: Mapping[str, Refusal], began: float) -> None:
+        """A ceremony may cross a handshake that one side has ended and the other not yet: seen once, it is run again
+        over channels that both sides have. Seen again, somebody changes messages."""
+        try:
+            for name, refusal in refusals.items():
+                if refusal.code == "channel_link":
+                    for peer in _peers(job, name, refusal):
+                        self.handshakes.open(job.group.order, [(peer, name)], began)
+        except Refusal:
+            raise CeremonyFailed(refusals) from None
 
     def _mend_shares(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
         if refusal.code in ("unknown_wallet", "unknown_order"):
@@ -230,6 +245,11 @@ class Relay:
         }
         deadline = time.monotonic() + PAIR_TIMEOUT
         self.run(Job("pair", "pair.start", group, bodies, bytes(32), PAIR_TIMEOUT, deadline))
+
+
+def _crossed(refusals: Mapping[str, Refusal]) -> bool:
+    codes = {refusal.code for refusal in refusals.values()}
+    return "channel_link" in codes and codes <= MENDABLE | {"channel_link"}
 
 
 def _peers(job: Job, name: str, refusal: Refusal) -> list[str]:

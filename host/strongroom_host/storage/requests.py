@@ -163,9 +163,12 @@ class Requests:
         with self._database.read() as connection:
             return max((int(nonce) + 1 for nonce in connection.execute(chosen).scalars() if nonce), default=0)
 
-    def recover(self, worker: int | None = None) -> int:
-        """After a worker's death (None: at start, when none lives): nothing is half done. Gives how many were left."""
+    def recover(self, worker: int | None = None, request: str | None = None) -> int:
+        """Nothing is half done after the death of this worker, or of whoever worked on this request, or, with neither
+        given, of all: at start, when none lives. Gives how many requests were left."""
         where = REQUESTS.c.worker.is_not(None) if worker is None else REQUESTS.c.worker == worker
+        if request is not None:
+            where = sa.and_(where, REQUESTS.c.request == request)
         return self._database.write(lambda connection: _recover(connection, where))
 
 
