@@ -52,7 +52,7 @@ class _NoReservation:
 
 def _relayed(served: Served, relay: Relay, wallet: Verified) -> list[Row]:
     body, order = wallet.body, wallet.order
-    group = Group(body.order.order_id, body.order.encode(), order.names, body.wallet)
+    group = Group(body.order, body.wallet)
     messages: list[int] = []
     volumes: list[int] = []
     for _ in range(REQUESTS):

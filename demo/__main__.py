@@ -1,4 +1,4 @@
-"""Runs the steps in their order, and leaves nothing behind but build/demo/result.json, unless KEEP=1."""
+"""Runs the steps in their order, and leaves nothing behind but files in build/demo, unless KEEP=1."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def main() -> int:
 
 def _run(world: World, *, keep: bool) -> int:
     finish.stop_leftovers()
-    # What an earlier run that was killed may have left; no more than that.
+    # What an earlier run left; no more than that.
     shutil.rmtree(BUILD / "cluster", ignore_errors=True)
     (BUILD / "result.json").unlink(missing_ok=True)
     world.cluster = Cluster(BUILD / "cluster", intercept=world.intercept, progress=world.screen.note)
-    kept = False
+    finished = kept = False
     try:
         signers.start(world)
         for step in STEPS:
@@ -69,9 +69,10 @@ def _run(world: World, *, keep: bool) -> int:
         if keep:
             finish.keep(world)
             kept = True
-        finish.try_next(world, keep=keep)
+        finished = True
     finally:
-        finish.clean_up(world, kept=kept)
+        finish.clean_up(world, finished=finished, kept=kept)
+    finish.try_next(world, keep=keep)
     return 0
 
 

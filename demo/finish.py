@@ -35,12 +35,11 @@ def table(world: World) -> None:
 
 def try_next(world: World, *, keep: bool) -> None:
     plan, console = world.cluster.plan, world.screen.console
-    console.print(
-        "\n[bold]Try next[/]" + ("" if keep else "  [dim](with KEEP=1 make demo, which leaves all of it up)[/]")
-    )
+    console.print("\n[bold]Try next[/]")
+    up = f"strongroom up --directory {plan.directory} &  # the same custody again: shares unsealed, chain and all"
     for line in (
         f"export STRONGROOM_CONFIG={plan.context} PATH=$PWD/.venv/bin:$PATH",
-        "strongroom signer list",
+        "strongroom signer list" if keep else up,
         f"strongroom wallet show {world.wallet.wallet}",
         f"strongroom tx send --wallet {world.wallet.wallet} --to {_recipient(world)} --value 0.05ether",
         f'curl -H "Authorization: Bearer $(cat {plan.host / "api-key"})" {plan.host_url}/v1/signers',
@@ -48,6 +47,8 @@ def try_next(world: World, *, keep: bool) -> None:
         console.print(f"  {line}", markup=False)
     if keep:
         console.print("\nIt is still up. To stop it: .venv/bin/python -m demo.stop", markup=False)
+    else:
+        console.print("\nEverything was stopped. KEEP=1 make demo leaves it up.", markup=False)
 
 
 def _recipient(world: World) -> str:
@@ -68,10 +69,11 @@ def keep(world: World) -> None:
     _PIDS.write_text(json.dumps(left) + "\n")
 
 
-def clean_up(world: World, *, kept: bool) -> None:
-    """Also after Ctrl-C."""
+def clean_up(world: World, *, finished: bool, kept: bool) -> None:
+    """Also after Ctrl-C. The files of a run that came to its end stay, for `strongroom up`; its processes do not."""
     if not kept:
         world.cluster.stop()
+    if not finished:
         shutil.rmtree(BUILD / "cluster", ignore_errors=True)
     world.stop_links()
 

@@ -83,11 +83,11 @@ class KeyShare:
     def unseal(blob: bytes, key: DataKey, aad: bytes) -> KeyShare:
         """Raises NativeError `seal_mismatch` on a wrong key, other AAD, or changed bytes."""
     def paired(self) -> list[int]:
-        """Parties with which pairwise (OT) state is set up in this process; for suites without pairwise state: all others."""
+        """Parties with which pairwise (OT) state is set up in this process; all others where the suite has none."""
     def unpair(self, peer: int) -> None:
         """Destroys the pairwise state with `peer` at once; signings in flight that rest on it end with `not_paired`."""
     def pairing_digest(self, peer: int) -> bytes | None:
-        """SHA-256 over public parts of the set-up's transcript: equal at both ends, different after every set-up. None if not paired."""
+        """SHA-256 over the set-up's public parts: equal at both ends, new after every set-up; None if not paired."""
 
 @final
 class Ceremony:
@@ -102,11 +102,11 @@ class Ceremony:
     def receive(self, messages: Sequence[tuple[int, bool, bytes]]) -> Step:
         """Feed one whole round: (sender, is_broadcast, payload) of every other participant, in any order.
 
-        The set must be exactly what the protocol expects (each sender, each kind, once). A failed call ends the ceremony;
-        every later call raises `misuse`. Releases the GIL while it computes.
+        The set must be exactly what the protocol expects (each sender, each kind, once). A failed call ends the
+        ceremony; every later call raises `misuse`. Releases the GIL while it computes.
         """
     def result(self) -> KeyShare | bytes | None:
-        """Once, when done. dkg: the KeyShare (already paired, in memory, with everybody). pair: None (the share is paired).
+        """Once, when done. dkg: the KeyShare (already paired, in memory, with everybody). pair: None.
         sign: this party's public last-round contribution, input to `combine`."""
 
 def dkg(suite: str, session: bytes, index: int, threshold: int, parties: int) -> Ceremony:

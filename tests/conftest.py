@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure() -> None:
+    # Where a shell sets it, output that a program forgets to flush would pass here and be lost in a pipe elsewhere.
+    os.environ.pop("PYTHONUNBUFFERED", None)
     # A forked child of a threshold signer repeats its parent's nonces (docs/adr/0004).
     multiprocessing.set_start_method("spawn", force=True)
     # A busy machine is no failure. With CI set, hypothesis itself draws the same examples each time.

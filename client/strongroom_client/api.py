@@ -118,13 +118,27 @@ def _read(response: httpx.Response) -> Json:
     raise Refusal("internal", f"the host answered {response.status_code}: {response.text[:200]}")
 
 
-def problem(body: Json) -> Refusal:
-    """A Refusal out of the members of an RFC 9457 problem."""
-    verdict = body.get("verdict")
-    culprits = body.get("culprits") or ()
+class HostRefusal(Refusal):
+    """What the host answered. request: the id of the request it concerns, if it does. refusals: each signer's own."""
+
+    def __init__(self, cause: Refusal, request: str | None, refusals: tuple[tuple[str, Refusal], ...]) -> None:
+        super().__init__(cause.code, cause.reason, culprits=cause.culprits, verdict=cause.verdict, proof=cause.proof)
+        self.request = request
+        self.refusals = refusals
+
+
+def problem(body: Json) -> HostRefusal:
+    """Out of the members of an RFC 9457 problem."""
+    request, refusals = body.get("request"), body.get("refusals") or ()
+    each = tuple((str(row.get("signer")), _refusal(row)) for row in refusals if row.get("code") in CODES)
+    return HostRefusal(_refusal(body), None if request is None else str(request), each)
+
+
+def _refusal(body: Json) -> Refusal:
+    verdict, culprits = body.get("verdict"), body.get("culprits") or ()
     return Refusal(
         str(body["code"]),
-        str(body.get("detail") or body.get("reason") or "the host gave no reason"),
+        str(body.get("detail") or "the host gave no reason"),
         culprits=tuple(str(each) for each in culprits),
         verdict=cast(Verdict, verdict) if verdict in _VERDICTS else None,
     )

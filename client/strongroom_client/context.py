@@ -1,7 +1,8 @@
 """Where a command finds its host, its API key, its pins and its mode: one JSON file.
 
 `{"host": URL, "api_key_file": path, "pins": folder, "mode": "production" | "simulated"}` and, optional,
-`"requester": path of the requester's key`. Relative paths start at the file's own folder.
+`"requester"`: path of the requester's key, and `"roster"`: the roster file that `evidence show` judges by.
+Relative paths start at the file's own folder.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ DEFAULT = Path("~/.config/strongroom/config.json")
 
 @dataclass(frozen=True)
 class Context:
-    """pins: the folder with officers.json. requester: the key that signs intents; None where not named."""
+    """pins: the folder with officers.json. requester, roster: see above; None where not named."""
 
     host: str
     api_key_file: Path
     pins: Path
     mode: Mode
     requester: Path | None
+    roster: Path | None = None
 
     @classmethod
     def load(cls, path: Path | None) -> Context:
@@ -38,11 +40,13 @@ class Context:
         base = path.resolve().parent
         host, mode = document.text("host"), document.text("mode")
         key, pins = base / document.text("api_key_file"), base / document.text("pins")
-        requester = base / document.text("requester") if document.has("requester") else None
+        requester, roster = (
+            base / document.text(key) if document.has(key) else None for key in ("requester", "roster")
+        )
         document.end()
         if mode not in ("production", "simulated"):
             raise document.wrong("has a mode that is neither production nor simulated")
-        return cls(host, key, pins, parse_mode(mode), requester)
+        return cls(host, key, pins, parse_mode(mode), requester, roster)
 
     def api(self) -> Api:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from strongroom.errors import Refusal
 from strongroom.evidence import verify as evidence
-from strongroom.evidence.statement import AWS_NITRO_ROOT, Mode, Root, Statement, TrustRoot
+from strongroom.evidence.statement import AWS_NITRO_ROOT, Mode, Root, Statement, TrustRoot, require_measurements
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,16 @@ def show_time(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def judge_answer(document: bytes, root: TrustRoot, at: int, nonce: bytes) -> Judgement:
-    """Judges an answer to a question of ours: the nonce must be there too."""
+def judge_answer(
+    document: bytes, root: TrustRoot, at: int, nonce: bytes, measurements: Mapping[str, bytes] | None = None
+) -> Judgement:
+    """Judges an answer to a question of ours: the nonce must be there too, and measurements, where they are known."""
     judgement = judge(document, root, at)
-    if judgement.statement is not None and judgement.statement.nonce != nonce:
-        refusal = Refusal("evidence_nonce", "the document carries another nonce than the one asked with")
+    try:
+        if judgement.statement is not None and judgement.statement.nonce != nonce:
+            raise Refusal("evidence_nonce", "the document carries another nonce than the one asked with")
+        if judgement.statement is not None:
+            require_measurements(judgement.statement, measurements or {})
+    except Refusal as refusal:
         return Judgement(judgement.mode, at, None, refusal)
     return judgement

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from strongroom import schemes
 from strongroom.chains import evm, rlp
 from strongroom.chains.evm import Transaction
-from strongroom.errors import Refusal
+from strongroom.errors import CODES, Refusal
 from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
 from strongroom.wallet.certificate import Body
 from strongroom_client import keyfiles
@@ -118,10 +118,15 @@ def submit(api: Api, body: Body, signed: SignedIntent, signers: Sequence[str] = 
 
     signers: the set to try first; empty: the host's choice."""
     answer = api.submit(signed.intent.encode(), signed.signature, signers)
-    raise_failure(answer)
-    if answer.get("transaction"):
-        check_raw(raw_transaction(answer), signed.intent.payload, body)
+    check(answer, signed.intent.payload, body)
     return answer
+
+
+def check(request: Json, payload: bytes, body: Body) -> None:
+    """Rule 4, for whatever the host says of the request now. Raises the refusal where it ended badly."""
+    raise_failure(request)
+    if request.get("transaction"):
+        check_raw(raw_transaction(request), payload, body)
 
 
 def send(
@@ -161,7 +166,7 @@ def transaction_hash(raw: bytes) -> bytes:
 def raise_failure(request: Json) -> None:
     """A request that ended badly carries its problem."""
     error = request.get("error")
-    if isinstance(error, dict) and error.get("code"):
+    if isinstance(error, dict) and error.get("code") in CODES:
         raise problem(error)
 
 

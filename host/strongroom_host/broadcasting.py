@@ -85,6 +85,10 @@ class Chains:
         fees = node.fees()
         return Prepared(Transaction(chosen, nonce, fees.max_priority_fee, fees.max_fee, gas, to, value, data).checked())
 
+    def broadcasts(self, request: Request) -> bool:
+        """Whether the request's transaction would be sent to a node."""
+        return request.chain_id is not None and request.chain_id in self._chains
+
     def broadcast(self, request: Request) -> Request:
         """A signed request's transaction is sent; when the node does not take it, it stays signed, with the error."""
         chain = None if request.chain_id is None else self._chains.get(request.chain_id)
@@ -95,8 +99,16 @@ class Chains:
         except Refusal as refusal:
             self._requests.release(request.request, members(Problem(refusal, request=request.request)))
         else:
-            return self._requests.move(request, "broadcast", changed={"error": None})
+            # The node has it: were this forgotten, it would be sent again, and the node content.
+            return self._requests.move(request, "broadcast", durable=False, changed={"error": None})
         return self._requests.get(request.request)
+
+    def again(self, request: Request) -> Request:
+        """The same bytes once more, to a node that may have forgotten them. Raises Refusal `node_unavailable`."""
+        chain = None if request.chain_id is None else self._chains.get(request.chain_id)
+        if chain is not None and request.raw is not None:
+            chain.node.broadcast(request.raw)
+        return request
 
     def refresh(self, request: Request) -> Request:
         """The request as its chain has it now. A node that is out of reach changes nothing."""

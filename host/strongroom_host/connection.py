@@ -192,42 +192,55 @@ def exchange(
     the order of `jobs`: a payload, or the Refusal `signer_unreachable` (or a malformed frame's) of a closed connection.
     An exception of `during` is raised after the answers were read, so that no connection is left within an exchange.
     """
-    answers: list[bytes | Refusal | None] = [None] * len(jobs)
-    waiting: dict[int, int] = {}
+    answers: dict[int, bytes | Refusal] = {}
     poll = select.poll()
+    waiting = _send(jobs, poll, answers)
+    failed = _run(during)
+    _collect(jobs, deadline, poll, waiting, answers)
+    for index in waiting.values():
+        jobs[index][0].close()
+        answers[index] = unreachable(jobs[index][0].name, "it did not answer in time")
+    if failed is not None:
+        raise failed
+    return [answers[index] for index in range(len(jobs))]
+
+
+def _send(
+    jobs: Sequence[tuple[Connection, bytes]], poll: select.poll, answers: dict[int, bytes | Refusal]
+) -> dict[int, int]:
+    """Who is waited for: index of the job by descriptor."""
+    waiting: dict[int, int] = {}
     for index, (connection, payload) in enumerate(jobs):
         try:
             sent = connection.send(payload)
         except OSError as error:
             connection.close()
             answers[index] = unreachable(connection.name, f"cannot send: {error}")
-            continue
         except Refusal as refusal:
             answers[index] = refusal
-            continue
-        waiting[connection.fileno()] = index
-        poll.register(connection.fileno(), select.POLLIN if sent else select.POLLIN | select.POLLOUT)
-    failed = _run(during)
+        else:
+            waiting[connection.fileno()] = index
+            poll.register(connection.fileno(), select.POLLIN if sent else select.POLLIN | select.POLLOUT)
+    return waiting
+
+
+def _collect(
+    jobs: Sequence[tuple[Connection, bytes]],
+    deadline: float,
+    poll: select.poll,
+    waiting: dict[int, int],
+    answers: dict[int, bytes | Refusal],
+) -> None:
+    """Until everybody answered or the deadline has passed; what lies ready then is taken still."""
     while waiting:
         left = deadline - time.monotonic()
-        ready = poll.poll(left * 1000) if left > 0 else poll.poll(0)
-        if not ready and left <= 0:
-            break
-        for descriptor, events in ready:
-            index = waiting[descriptor]
-            answer = _advance(jobs[index][0], events, poll, descriptor)
+        for descriptor, events in poll.poll(max(left, 0) * 1000):
+            answer = _advance(jobs[waiting[descriptor]][0], events, poll, descriptor)
             if answer is not None:
-                answers[index] = answer
+                answers[waiting.pop(descriptor)] = answer
                 poll.unregister(descriptor)
-                del waiting[descriptor]
         if left <= 0:
-            break
-    for index in waiting.values():
-        jobs[index][0].close()
-        answers[index] = unreachable(jobs[index][0].name, "it did not answer in time")
-    if failed is not None:
-        raise failed
-    return [answer for answer in answers if answer is not None]
+            return
 
 
 def _run(during: Callable[[], None] | None) -> BaseException | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from strongroom import schemes
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
@@ -18,12 +17,12 @@ from strongroom.intent.judge import judge
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom_host.broadcasting import Chains
-from strongroom_host.problems import Problem, members
+from strongroom_host.problems import Problem
 from strongroom_host.relay.relay import Relay
-from strongroom_host.relay.signing import Signed, SigningFailed, Task, sign
+from strongroom_host.relay.signing import SigningFailed, Task, sign
 from strongroom_host.relay.wallets import Disagreed, Maker
+from strongroom_host.reserved import Known, Reserved
 from strongroom_host.storage.requests import Request, Requests, now_ms
-from strongroom_host.storage.states import State
 from strongroom_host.storage.wallets import Wallet, Wallets
 
 ATTEST_TIMEOUT: Final = 10.0
@@ -41,117 +40,29 @@ class Submission:
     preferred: tuple[str, ...] | None = None
 
 
-class Known(Exception):
-    """The request's id is in the database already."""
+class Custody:
+    """Thread safe; one for each process. Raises Problem, or Refusal where there is nothing to add to one.
 
-
-class Reserved:
-    """The request's row while its ceremonies run: reserved during the first trip, `unknown` before the last one.
-
-    request: the row as it is now. recorded: whether there is one.
+    worker: what marks the requests that this process works on; its id.
     """
 
-    def __init__(self, requests: Requests, request: Request, *, recorded: bool) -> None:
-        self._requests = requests
-        self._was_unknown = recorded and request.state == "unknown"
-        self._claimed = False
-        self.request = request
-        self.recorded = recorded
-
-    def begin(self, attempt: int, signers: tuple[str, ...], *, last: bool) -> None:
-        self.request = replace(self.request, attempt=self.request.attempt + 1, signers=signers)
-        if self._claimed:
-            # Another set after a failure: the reservation stands since the first one.
-            if last:
-                self.before_last()
-            return
-        if self._was_unknown:
-            self._change(None, free=True, worker=os.getpid(), error=None)
-        elif self.recorded:
-            via: list[State] = ["judged", "signing"] if last else ["judged"]
-            self._change("unknown" if last else "signing", via=via, free=True, worker=os.getpid(), error=None)
-        else:
-            self._reserve(["judged", "signing", "unknown"] if last else ["judged", "signing"])
-        self._claimed = True
-
-    def before_last(self) -> None:
-        if self.request.state == "signing":
-            self._change("unknown")
-
-    def signed(self, signed: Signed, raw: bytes | None) -> None:
-        self._change(
-            "signed",
-            worker=None,
-            error=None,
-            signature=signed.signature,
-            signers=signed.signers,
-            attempt=self.request.attempt,
-            raw=raw,
-            hash=None if raw is None else schemes.keccak256(raw).hex(),
-        )
-
-    def failed(self, problem: Problem, *, last_left: bool) -> Problem:
-        """Records how it ended. Once a last request left, in this run or an earlier one, the outcome is unknown."""
-        cause = problem.cause
-        if last_left or self._was_unknown:
-            reason = f"a signature may exist, but could not be completed: {cause.reason}"
-            unknown = Refusal("outcome_unknown", reason, culprits=cause.culprits)
-            problem = Problem(unknown, request=problem.request, refusals=problem.refusals)
-            if self._claimed:
-                self._requests.release(self.request.request, members(problem))
-            return problem
-        to: State = "failed"
-        if cause.code == "intent_expired":
-            to = "expired"
-        elif cause.kind in ("refused", "malformed", "conflict"):
-            to = "refused"
-        self.request = replace(self.request, error=members(problem))
-        if not self.recorded:
-            self._reserve([to])
-        elif self._claimed:
-            self._change(to, reason=cause.reason, worker=None, error=self.request.error, attempt=self.request.attempt)
-        return problem
-
-    def _reserve(self, path: Sequence[State]) -> None:
-        """Raises Known when the id is taken."""
-        worker = os.getpid() if path[-1] in ("signing", "unknown") else None
-        at = now_ms()
-        history = (("received", self.request.at, None), *((state, at, None) for state in path))
-        fresh = replace(self.request, state=path[-1], worker=worker, at=at, history=history)
-        if not self._requests.reserve(fresh):
-            raise Known
-        self.request, self.recorded = fresh, True
-
-    def _change(
-        self,
-        to: State | None,
-        *,
-        via: Sequence[State] = (),
-        reason: str | None = None,
-        free: bool = False,
-        **changed: Any,
+    def __init__(
+        self, relay: Relay, wallets: Wallets, requests: Requests, chains: Chains, worker: int | None = None
     ) -> None:
-        before = self.request
-        self.request = self._requests.move(before, to, via=via, reason=reason, free=free, changed=changed)
-
-
-class Custody:
-    """Thread safe; one for each process. Raises Problem, or Refusal where there is nothing to add to one."""
-
-    def __init__(self, relay: Relay, wallets: Wallets, requests: Requests, chains: Chains) -> None:
         self.relay = relay
         self.wallets = wallets
         self.requests = requests
         self.chains = chains
         self.maker = Maker(relay, wallets)
+        self._worker = os.getpid() if worker is None else worker
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
 
-    def create(self, order: SignedOrder) -> Wallet:
+    def create(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
         """The certified wallet of this order."""
         with self._alone(order.order_id.hex()):
             try:
-                return self.maker.create(order)
+                return self.maker.create(order, idempotency)
             except Disagreed as disagreed:
                 raise Problem(disagreed, refusals=disagreed.refusals) from disagreed
 
@@ -190,17 +101,23 @@ class Custody:
         """The very same bytes once more, as far as they have not come yet."""
         with self._alone(request):
             known = self.requests.get(request)
+            if known.state == "broadcast":
+                return self.chains.again(known)
             return self._again(request, Submission(known.intent, known.intent_signature))
 
     def _sign_new(self, intent: Intent, submission: Submission) -> Request:
         wallet = self.wallets.get(intent.wallet.hex())
-        reserved = Reserved(self.requests, _fresh(intent, submission), recorded=False)
+        reserved = Reserved(self.requests, _fresh(intent, submission), self._worker, recorded=False)
         return self._sign(wallet, intent, submission, reserved)
 
     def _again(self, request: str, submission: Submission) -> Request:
         known = self.requests.get(request)
         if known.intent != submission.intent:
             raise Refusal("request_conflict", "this request id was used for another intent")
+        if known.worker == self._worker:
+            # Whoever calls this has the request to itself in this process: a thread of ours died over it.
+            self.requests.recover(request=request)
+            known = self.requests.get(request)
         if known.worker is not None:
             return known
         if known.state in _DONE:
@@ -209,7 +126,7 @@ class Custody:
             raise Problem(Refusal("intent_expired", "the intent expired before it was signed"), request=request)
         intent = Intent.decode(known.intent)
         submission = replace(submission, signature=known.intent_signature)
-        reserved = Reserved(self.requests, known, recorded=True)
+        reserved = Reserved(self.requests, known, self._worker, recorded=True)
         return self._sign(self.wallets.get(known.wallet), intent, submission, reserved)
 
     def _sign(self, wallet: Wallet, intent: Intent, submission: Submission, reserved: Reserved) -> Request:
@@ -236,7 +153,7 @@ class Custody:
         raw = None
         if intent.kind == "evm-transaction":
             raw = Transaction.decode(intent.payload).signed(signed.signature)
-        reserved.signed(signed, raw)
+        reserved.signed(signed, raw, durable=self.chains.broadcasts(reserved.request))
         return reserved.request if raw is None else self.chains.broadcast(reserved.request)
 
     def _judged(self, wallet: Wallet, intent: Intent, submission: Submission) -> Task:

@@ -29,7 +29,7 @@ class Service:
 
     def close(self) -> None:
         self.custody.chains.close()
-        self.signers.close()
+        self.custody.relay.close()
 
 
 def build(configuration: Configuration) -> Service:

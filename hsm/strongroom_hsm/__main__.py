@@ -26,6 +26,9 @@ from strongroom_hsm.pin import Pin
 from strongroom_hsm.provision import provision
 from strongroom_hsm.token import TokenAddress
 
+WRONG_PIN = 3
+"""Exit status, so that a supervisor does not start the program again until the token locks."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="strongroom-hsm", description="The signer beside a PKCS#11 HSM.")
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return (_provision if options.command == "provision" else _run)(file, pin)
     except Refusal as refusal:
         print(f"strongroom-hsm: {refusal.code}: {refusal.reason}. {refusal.remedy}", file=sys.stderr)
-        return 1
+        return WRONG_PIN if refusal.code == "pin_incorrect" else 1
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -68,7 +71,7 @@ def _token(file: Mapping[str, Any], configuration: Configuration) -> tuple[Token
     if missing:
         raise Refusal("bad_configuration", f"token.{missing[0]} is missing")
     labels = Labels(identity=token["identity"], kek=configuration.sealing.key)
-    return TokenAddress(Path(token["module"]), token["label"]), labels
+    return TokenAddress(Path(token["module"]), token["label"], token.get("serial")), labels
 
 
 def _provision(file: Mapping[str, Any], pin: Pin) -> int:

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Fault, Result};
 use crate::share::Share;
@@ -117,29 +117,50 @@ impl Ceremony {
     }
 
     pub fn start(&self) -> Result<Step> {
-        match self.swap(State::Busy) {
-            State::Fresh(first) => self.run(first, &Inbox::default()),
-            other => self.refuse(other, "the ceremony has been started already"),
-        }
+        let first = self.claim(State::Busy, "the ceremony has been started already", |state| match state {
+            State::Fresh(first) => Ok(first),
+            other => Err(other),
+        })?;
+        self.run(first, &Inbox::default())
     }
 
     pub fn receive(&self, messages: &[Message]) -> Result<Step> {
-        match self.swap(State::Busy) {
-            State::Awaiting(shape, round) => match self.sort(shape, messages) {
-                Ok(inbox) => self.run(round, &inbox),
-                Err(fault) => self.end(fault),
-            },
-            other => self.refuse(other, "the ceremony awaits no messages"),
+        let (shape, round) = self.claim(State::Busy, "the ceremony awaits no messages", |state| match state {
+            State::Awaiting(shape, round) => Ok((shape, round)),
+            other => Err(other),
+        })?;
+        match self.sort(shape, messages) {
+            Ok(inbox) => self.run(round, &inbox),
+            Err(fault) => self.end(fault),
         }
     }
 
     pub fn result(&self) -> Result<Outcome> {
-        match self.swap(State::Over) {
-            State::Done(Outcome::Contribution(body)) => {
-                Ok(Outcome::Contribution(self.context.contribution(self.me, &body)))
-            }
+        let outcome = self.claim(State::Over, "the ceremony has no result to take", |state| match state {
             State::Done(outcome) => Ok(outcome),
-            other => self.refuse(other, "the ceremony has no result to take"),
+            other => Err(other),
+        })?;
+        Ok(match outcome {
+            Outcome::Contribution(body) => Outcome::Contribution(self.context.contribution(self.me, &body)),
+            outcome => outcome,
+        })
+    }
+
+    /// Takes what a call is meant for and leaves `next`; or leaves everything as it is, under one lock, so that a
+    /// misplaced call cannot get in the way of another thread's.
+    fn claim<T>(
+        &self,
+        next: State,
+        why: &'static str,
+        take: impl FnOnce(State) -> std::result::Result<T, State>,
+    ) -> Result<T> {
+        let mut state = self.lock();
+        match take(std::mem::replace(&mut *state, next)) {
+            Ok(taken) => Ok(taken),
+            Err(found) => {
+                *state = found;
+                Fault::misuse(why)
+            }
         }
     }
 
@@ -148,11 +169,11 @@ impl Ceremony {
             Ok(Next::Send { outbox, then }) => {
                 let shape = Shape { broadcast: outbox.broadcast.is_some(), private: !outbox.private.is_empty() };
                 let step = self.address(outbox);
-                self.swap(State::Awaiting(shape, then));
+                self.leave(State::Awaiting(shape, then));
                 Ok(step)
             }
             Ok(Next::Done(outcome)) => {
-                self.swap(State::Done(outcome));
+                self.leave(State::Done(outcome));
                 Ok(Step { outgoing: Vec::new(), done: true })
             }
             Err(fault) => self.end(fault),
@@ -211,24 +232,25 @@ impl Ceremony {
     }
 
     fn end<T>(&self, fault: Fault) -> Result<T> {
-        self.swap(State::Over);
+        self.leave(State::Over);
         Err(fault)
     }
 
-    /// Puts a state back that a call was not meant for.
-    fn refuse<T>(&self, found: State, why: &'static str) -> Result<T> {
-        self.swap(found);
-        Fault::misuse(why)
+    fn leave(&self, state: State) {
+        let before = std::mem::replace(&mut *self.lock(), state);
+        drop(before); // after the lock
     }
 
-    /// The lock is held for the exchange alone, never while a protocol computes.
-    fn swap(&self, next: State) -> State {
-        std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), next)
+    /// Held for an exchange alone, never while a protocol computes.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
     use crate::process;
 
@@ -273,6 +295,31 @@ mod tests {
         assert!(mine.done && mine.outgoing.is_empty());
         assert!(matches!(one.result(), Ok(Outcome::Contribution(_))));
         assert_eq!(one.result().err().unwrap().code(), "misuse");
+    }
+
+    #[test]
+    fn misplaced_calls_of_other_threads_do_not_get_in_the_way() {
+        for _ in 0..300 {
+            let (one, two) = two(9, false);
+            let (mut mine, mut theirs) = (one.start().unwrap(), two.start().unwrap());
+            let finished = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let meddle = || {
+                    while !finished.load(Ordering::Relaxed) {
+                        assert_eq!(one.start().err().unwrap().code(), "misuse");
+                    }
+                };
+                scope.spawn(meddle);
+                scope.spawn(meddle);
+                while !mine.done {
+                    let next = (one.receive(&[from(2, &theirs)]).ok(), two.receive(&[from(1, &mine)]).ok());
+                    let (Some(a), Some(b)) = next else { break };
+                    (mine, theirs) = (a, b);
+                }
+                finished.store(true, Ordering::Relaxed);
+            });
+            assert!(mine.done);
+        }
     }
 
     #[test]

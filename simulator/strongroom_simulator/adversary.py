@@ -28,6 +28,7 @@ from typing import Any, Final, cast
 
 from strongroom.errors import Refusal
 from strongroom.wire import cbor, frame
+from strongroom_simulator.programs import end_on_sigterm
 
 _PREAMBLE: Final = 32
 _PATIENCE: Final = 120.0
@@ -326,6 +327,7 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="write what passes here, one JSON object a line")
     options = parser.parse_args()
     rules = {**_RULES, "replay": replay(), "delay": delay(options.seconds)}
+    end_on_sigterm()
     chosen = () if options.do == "nothing" else (only(options.to, rules[options.do], nth=options.nth),)
     with Adversary(options.listen, options.target, chosen) as link:
         print(json.dumps({"ready": True, "address": str(options.listen)}), flush=True)

@@ -105,9 +105,9 @@ class Opened:
     core: Core
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Keys:
-    """What both sides derive; `own` and `other` say which half of the confirmations is whose."""
+    """What both sides derive; `own` and `other` say whose half of the confirmations it is. Secret: it has no repr."""
 
     transcript: bytes
     send: bytes

@@ -120,7 +120,12 @@ class Ceremony:
 
     def _open(self, sender: str, sealed: bytes, now: int) -> Envelope:
         channel = self.wallet.links.receiving(sender, sealed, now)
-        envelope = Envelope.decode(channel.open(self._prefix + route(self.round, sender, self.name), sealed))
+        plaintext = channel.open(self._prefix + route(self.round, sender, self.name), sealed)
+        try:
+            envelope = Envelope.decode(plaintext)
+        except Refusal as refusal:
+            # It opened, so its sender wrote it.
+            raise Refusal(refusal.code, refusal.reason, culprits=(sender,), verdict="accusation") from None
         if abs(envelope.clock - now) > MAX_SKEW:
             reason = f"the clock of {sender} differs from this signer's by {envelope.clock - now} seconds"
             raise Refusal("clock_skew", reason, culprits=(sender,), verdict="unattributed")
@@ -296,6 +301,10 @@ class Ceremonies:
             self.abort(ceremony.identifier)
             _blame(ceremony, refusal)
             raise
+        except Exception:
+            # A defect: it blames nobody, and the protocol cannot go on from here.
+            self.abort(ceremony.identifier)
+            raise
 
 
 def _blame(ceremony: Ceremony, refusal: Refusal) -> None:
@@ -304,8 +313,10 @@ def _blame(ceremony: Ceremony, refusal: Refusal) -> None:
     if refusal.verdict == "accusation" and refusal.code == "ot_check_failed":
         with wallet.lock:
             wallet.banned.update(refusal.culprits)
-            for culprit in refusal.culprits:
-                wallet.hold().share.unpair(wallet.order.index(culprit))
+            # In a first DKG there is no share yet, and what it had set up is gone with it.
+            if wallet.dealt is not None:
+                for culprit in refusal.culprits:
+                    wallet.dealt.share.unpair(wallet.order.index(culprit))
     if refusal.verdict in ("proof", "accusation"):
         wallet.ended(unattributed=False)
     elif refusal.verdict == "unattributed" and refusal.code == "aborted":

@@ -89,18 +89,25 @@ class Keeping:
         if record.epoch != EPOCH:
             raise Refusal("sealed_mismatch", f"the blob is of epoch {record.epoch}; this order is in epoch {EPOCH}")
         wallet = self.accept(record.order)
-        if wallet.dealt is not None and wallet.dealt.wallet == record.wallet:
-            return wallet
+        # A wallet that is ordered again holds the share of an earlier DKG, beside a later one that failed.
+        with wallet.lock:
+            if wallet.dealt is None or wallet.dealt.wallet != record.wallet or wallet.phase == "ordered":
+                self._load(wallet, record)
+            try:
+                if body is not None and wallet.body != body:
+                    self.certify(wallet, body)
+            finally:
+                # Found by its id only now: a request that comes meanwhile shall not meet half of it.
+                self._wallets.bind(wallet, record.wallet)
+        return wallet
+
+    def _load(self, wallet: Wallet, record: Record) -> None:
         with wallet.during("wallet.load"):
             share = self._unseal(record)
             expected = wallet_id(wallet.order_id, record.transcript, share.public_key)
             if share.index != wallet.index or record.wallet != expected or share.suite != wallet.suite.name:
                 raise Refusal("sealed_mismatch", "the blob's share is of another wallet or party")
             wallet.dealt = Dealt(record.wallet, share, record.transcript)
-            self._wallets.bind(wallet, record.wallet)
-        if body is not None:
-            self.certify(wallet, body)
-        return wallet
 
     def certify(self, wallet: Wallet, raw: bytes) -> None:
         """The body says what this signer knows, and its test signatures cover every signer. Raises Refusal."""

@@ -9,7 +9,8 @@ from strongroom.channel.session import ID, Channel
 from strongroom.errors import Refusal
 
 MAX_KEPT = 4
-"""Channels kept for each peer: renewals must not lose what is under way."""
+"""Channels kept for each peer, of those in use and as many of those that are not yet: renewals must not lose what is
+under way, and handshakes that a host leaves half done must not push out what is in use."""
 
 
 class Links:
@@ -24,8 +25,8 @@ class Links:
         """Channels with an earlier start of the peer go: it has forgotten them and could open nothing."""
         with self._lock:
             known = self._channels.get(channel.peer, [])
-            kept = [old for old in known if old.expires > now and old.boot_key == channel.boot_key]
-            self._channels[channel.peer] = [channel, *kept][:MAX_KEPT]
+            kept = [channel, *(old for old in known if old.expires > now and old.boot_key == channel.boot_key)]
+            self._channels[channel.peer] = _newest(kept)
 
     def sending(self, peer: str, now: int) -> Channel:
         """Raises Refusal `channel_missing` or `channel_expired`, naming the peer."""
@@ -49,3 +50,9 @@ class Links:
     def expiries(self) -> list[tuple[str, int]]:
         with self._lock:
             return sorted((peer, max(each.expires for each in kept)) for peer, kept in self._channels.items() if kept)
+
+
+def _newest(channels: list[Channel]) -> list[Channel]:
+    """channels: the newest first, as is what is returned."""
+    kept = [each for proven in (True, False) for each in [c for c in channels if c.proven is proven][:MAX_KEPT]]
+    return [each for each in channels if each in kept]

@@ -43,6 +43,7 @@ class Starting:
             return native.dkg(order.scheme, session, wallet.index, order.threshold, len(order.roster))
 
         with wallet.during("dkg.start"):
+            self._require_unbanned(wallet, order.names)
             self._ceremonies.abort_wallet(wallet, "dkg")
             return self._start("dkg", wallet, order.names, NO_SUBJECT, ask, protocol, self._deal, now)
 

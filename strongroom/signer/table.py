@@ -35,8 +35,9 @@ TABLE: Final[Mapping[str, Rule]] = {
     "channel.prove": _in(*_ALIVE),
     "channel.accept": _in(*_ALIVE),
     "channel.finish": _in(*_ALIVE),
-    # A DKG that did not end everywhere is dealt again; a certified wallet never is.
-    "dkg.start": _in("ordered", "dealing", "dealt", success="dealing", failure="ordered"),
+    # A DKG that did not end everywhere is dealt again; a certified wallet never is. A start that is refused changes
+    # nothing: a share that is held is held on to.
+    "dkg.start": _in("ordered", "dealing", "dealt", success="dealing"),
     "dkg.done": _in("dealing", success="dealt", failure="ordered"),
     "wallet.load": _in("ordered", success="dealt"),
     "pair.start": _in("dealt", "certified"),

@@ -64,7 +64,7 @@ class Wallet:
             rule = table.require(operation, self.phase)
             try:
                 yield
-            except Refusal:
+            except Exception:
                 self.phase = rule.failure or self.phase
                 raise
             self.phase = rule.success or self.phase

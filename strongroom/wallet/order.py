@@ -121,6 +121,9 @@ class Order:
             raise Refusal("bad_order", "two members of the roster share a name")
         if not 2 <= self.threshold <= len(names) <= MAX_PARTIES:
             raise Refusal("bad_order", f"the threshold and the roster must be 2 <= t <= n <= {MAX_PARTIES}")
+        instances = [member.measurements["pcr4"] for member in self.roster if "pcr4" in member.measurements]
+        if len(set(instances)) != len(instances):
+            raise Refusal("bad_order", "two enclaves are measured with one PCR4: they are on one instance")
         suite = schemes.suite(self.scheme)
         if suite.all_sign and self.threshold != len(names):
             raise Refusal("bad_order", f"{self.scheme} wants every signer: threshold {len(names)}")

@@ -20,6 +20,7 @@ from strongroom.wallet.order import Order, SignedOrder, order_id, order_signing_
 from strongroom_client import keyfiles
 from strongroom_client.cluster.process import Process, module
 from strongroom_host.storage.wallets import Wallet
+from tests.attacks.corrupt import corrupted
 from tests.attacks.custody import ECDSA, ED25519, Custody
 from tests.attacks.hand import refused
 from tests.attacks.impostor import NITRO_ROOT, OPERATOR, standing_in
@@ -108,7 +109,7 @@ def test_an_enclave_whose_leaf_is_over_or_not_yet_begun(custody: Custody, tmp_pa
 def test_an_enclave_of_another_configuration(
     custody: Custody, tmp_path: Path, changed: dict[str, Any], code: str
 ) -> None:
-    """It does not even take the order; that its peers do not take it either is in test_corrupt_signer.py."""
+    """It does not even take the order; that its peers would not take it either, see below."""
     configured = custody.cluster.configurations[B]
     if "officers" in changed:
         own = keyfiles.public(Ed25519PrivateKey.generate())
@@ -128,6 +129,26 @@ def test_an_enclave_of_another_configuration(
         order = host.signed(host.order(ED25519))
         with refused(code, by=B):
             host.ask(B, "order.accept", {"order": order.encode()})
+
+
+def test_an_enclave_that_takes_any_order(breakable: Custody) -> None:
+    """Its program does not look whether the order means its configuration, in which the host may have named a key of
+    its own. The configuration is in PCR16, about which no program can lie."""
+    sealing = {"kind": "kms", "key": "arn:aws:kms:simulated-2:000000000002:key/of-the-host"}
+    true = breakable.cluster.configurations[B].sealing
+    assert true.authority is not None
+    attested = {"sealing": sealing | {"endpoint": true.endpoint, "authority": true.authority.hex()}}
+    with corrupted(breakable, B, attested) as signer:
+        order = breakable.signed(breakable.order(ED25519))
+        breakable.ask(A, "order.accept", {"order": order.encode()})
+        with refused("not_in_roster", by=B):
+            breakable.ask(B, "order.accept", {"order": order.encode()})
+        signer.believe(order.encode())
+        for pair in ((A, B), (B, A)):
+            with refused("evidence_measurement", by=A):
+                breakable.relay.handshakes.open(order.order_id, [pair])
+        assert channels(breakable, A, order.order_id) == set()
+    breakable.require_intact(breakable.create(order))
 
 
 # --- The signer beside an HSM ---

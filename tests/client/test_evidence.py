@@ -79,8 +79,9 @@ def _document(root: pki.Identity, tmp_path: Path, **changes: Any) -> Path:
 def test_simulated_document_needs_both_words(root: pki.Identity, pem: Path, tmp_path: Path) -> None:
     file = _document(root, tmp_path)
     assert verify(file, "--json").json["refused"]["code"] == "evidence_root"
-    assert verify(file, "--root", str(pem)).status == 1
-    assert verify(file, "--mode", "simulated").status == 1
+    for half in (("--root", str(pem)), ("--mode", "simulated")):
+        ran = verify(file, *half, "--json")
+        assert ran.status == 1 and ran.json["refused"]["code"] == "mode_mismatch" and ran.json["mode"]
     accepted = verify(file, "--mode", "simulated", "--root", str(pem))
     assert accepted.status == 0 and "mode simulated" in accepted.out
     assert verify(file, "--mode", "simulated", "--root", str(pem), "--json").json["mode"] == "simulated"

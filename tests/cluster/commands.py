@@ -44,8 +44,8 @@ def inside(*arguments: str | Path) -> Ran:
 
 
 def at(cluster: Cluster, *arguments: str | Path) -> Ran:
-    """With the cluster's own context."""
-    return strongroom(*arguments, config=cluster.plan.context)
+    """In this process, with the cluster's own context."""
+    return inside(*arguments, "--config", cluster.plan.context)
 
 
 def alive(pid: int) -> bool:

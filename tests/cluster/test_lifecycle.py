@@ -22,6 +22,8 @@ from strongroom_simulator import adversary
 from tests.cluster.commands import STRONGROOM, alive
 from tests.fixtures_cluster import BIP340, ECDSA, ED25519, MUSIG2, Clusters, Running
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine is no failure
+
 UP = [str(STRONGROOM), "up", "--enclaves", "1", "--hsms", "1", "--no-chain", "--directory"]
 TO = bytes.fromhex(ACCOUNTS[0][2:])
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from eth_keys.datatypes import PublicKey
 
 from strongroom.errors import Refusal
 from strongroom_client.cluster.chain import binary
-from tests.cluster.commands import alive
+from tests.cluster.commands import STRONGROOM, alive, inside
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine is no failure
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -33,8 +34,8 @@ def _chain() -> None:
         pytest.skip(refusal.reason)
 
 
-def start(build: Path, out: Path) -> subprocess.Popen[bytes]:
-    variables = {**os.environ, "STRONGROOM_DEMO_BUILD": str(build), "KEEP": ""}
+def start(build: Path, out: Path, keep: str = "") -> subprocess.Popen[bytes]:
+    variables = {**os.environ, "STRONGROOM_DEMO_BUILD": str(build), "KEEP": keep}
     with out.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "demo"], cwd=ROOT, env=variables, stdout=file, stderr=file, start_new_session=True
@@ -42,17 +43,25 @@ def start(build: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a whole run."""
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a whole run with KEEP=1."""
     build = tmp_path_factory.mktemp("demo")
-    child = start(build, build / "out")
-    assert child.wait(110) == 0, (build / "out").read_text()[-2000:]
-    return build
+    child = start(build, build / "out", keep="1")
+    try:
+        assert child.wait(240) == 0, (build / "out").read_text()[-2000:]
+        yield build
+    finally:
+        stop(build)
+
+
+def stop(build: Path) -> None:
+    variables = {**os.environ, "STRONGROOM_DEMO_BUILD": str(build)}
+    subprocess.run([sys.executable, "-m", "demo.stop"], cwd=ROOT, env=variables, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
-def result(ran: Path) -> Any:
-    return json.loads((ran / "result.json").read_text())
+def result(kept: Path) -> Any:
+    return json.loads((kept / "result.json").read_text())
 
 
 def require(value: Mapping[str, Any], *fields: str) -> None:
@@ -117,9 +126,25 @@ def test_refusals(result: Any) -> None:
     }
 
 
-def test_only_the_result_stays(ran: Path) -> None:
-    assert sorted(path.name for path in ran.iterdir()) == ["out", "result.json"]
-    assert not running(ran)
+def test_kept_custody_signs_on_and_is_stopped(kept: Path) -> None:
+    """What was printed to be tried next works; then no process stays, and all of it can be started again."""
+    words = next(line for line in (kept / "out").read_text().splitlines() if "strongroom tx send" in line).split()
+    ran = inside(*words[1:], "--json", "--config", kept / "cluster" / "config.json")
+    assert ran.status == 0, ran.err
+    assert ran.json["transaction"]["status"] == "succeeded"
+    assert running(kept)
+    stop(kept)
+    assert not running(kept)
+    again = ("up", "--directory", str(kept / "cluster"), "--json")
+    with (kept / "up").open("wb") as out:
+        child = subprocess.Popen([str(STRONGROOM), *again], stdout=out, stderr=out)
+    deadline = time.monotonic() + 60
+    while b'"processes"' not in (kept / "up").read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    ran = inside(*words[1:], "--json", "--config", kept / "cluster" / "config.json")
+    assert ran.status == 0, ran.err
+    child.terminate()
+    assert child.wait(30) == 0 and not running(kept)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

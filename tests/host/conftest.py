@@ -60,12 +60,12 @@ def host(world: World, database: Database) -> Iterator[Host]:
     def make(chain: Chain | None = None) -> Custody:
         requests = Requests(database)
         chains = Chains({} if chain is None else {CHAIN_ID: chain}, requests)
-        made.append(Custody(Relay(world.links()), Wallets(database), requests, chains))
+        made.append(Custody(Relay(world.links()), Wallets(database), requests, chains, worker=len(made) + 1))
         return made[-1]
 
     yield make
     for custody in made:
-        custody.relay.signers.close()
+        custody.relay.close()
 
 
 @pytest.fixture

@@ -226,3 +226,14 @@ def test_prepare_without_a_node(client: FlaskClient, wallet: Wallet) -> None:
     ):
         answer = client.post(f"/v1/wallets/{wallet.wallet}/prepare", json=wrong)
         assert answer.status_code == 400, answer.text
+
+
+def test_an_idempotency_key_with_another_order(client: FlaskClient, world: World) -> None:
+    key = {"Idempotency-Key": "one"}
+    order = {"order": world.order().encode().hex()}
+    first = client.post("/v1/wallets", json=order, headers=key)
+    assert first.status_code == 201
+    assert client.post("/v1/wallets", json=order, headers=key).get_json() == first.get_json()
+    other = client.post("/v1/wallets", json={"order": world.order().encode().hex()}, headers=key)
+    problem(other, 422, "idempotency_conflict")
+    assert len(client.get("/v1/wallets").get_json()["wallets"]) == 1

@@ -17,7 +17,7 @@ from strongroom_host.relay.relay import Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Message, ceremony_id
 from strongroom_host.signers import Signers
 from strongroom_host.storage.wallets import Wallet
-from tests.host.world import Handle, World, refuse, when
+from tests.host.world import LEAF_LIFE, Handle, World, refuse, when
 
 
 def job(world: World, custody: Custody, wallet: Wallet, **changes: Any) -> Job:
@@ -142,7 +142,7 @@ def test_channels_near_their_end_are_renewed_ahead(world: World, custody: Custod
     world[1].asked.clear()
     handshakes.renew_due(wallet.signed_order.order_id, world.names)
     assert world[1].asked == []
-    later = time.time() + 3 * 3600 - 200
+    later = time.time() + LEAF_LIFE - 200
     handshakes._now = lambda: later
     handshakes.renew_due(wallet.signed_order.order_id, world.names)
     assert {"channel.open", "channel.prove"} <= set(world[1].asked) | set(world[2].asked)
@@ -159,3 +159,23 @@ def test_a_signer_without_an_address(world: World) -> None:
     with pytest.raises(Refusal) as caught:
         relay.tickets.take(["nobody"])
     assert caught.value.code == "signer_unreachable"
+
+
+@pytest.mark.parametrize("host_sees_time", [True, False], ids=["renewed ahead", "renewed when a signer says so"])
+def test_five_hours_lose_no_ceremony(
+    world: World, custody: Custody, wallet: Wallet, monkeypatch: pytest.MonkeyPatch, host_sees_time: bool
+) -> None:
+    """Leaf certificates live three hours, and channels no longer than they: both are renewed on the way."""
+    real, passed = time.time, [0]
+    monkeypatch.setattr(time, "time", lambda: real() + passed[0])
+    began = real()
+    custody.relay.handshakes._now = time.time if host_sees_time else lambda: began
+    attempts: list[int] = []
+    world[1].asked.clear()
+    for _ in range(5 * 6):
+        passed[0] += 600
+        request, _ = custody.submit(Submission(*world.message(wallet.body.wallet)))
+        assert request.state == "signed" and request.signers == world.names[:2]
+        attempts.append(request.attempt)
+    assert world[1].asked.count("channel.finish") + world[1].asked.count("channel.accept") in (1, 2)
+    assert max(attempts) == (1 if host_sees_time else 2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from strongroom import schemes
@@ -9,6 +12,7 @@ from strongroom.chains import message
 from strongroom.errors import Refusal
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.problems import Problem
+from strongroom_host.reserved import Reserved
 from strongroom_host.storage.requests import Request
 from strongroom_host.storage.wallets import Wallet
 from tests.host.conftest import Host
@@ -189,3 +193,55 @@ def test_an_expired_intent_is_recorded_as_expired(world: World, custody: Custody
         assert caught.value.cause.code == "intent_expired"
     assert caught.value.request is not None
     assert states(custody.requests.get(caught.value.request)) == ["received", "expired"]
+
+
+def together(count: int, work: Callable[[int], Request]) -> list[Request]:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
+
+
+def test_many_requests_at_once_are_not_mixed_up(world: World, custody: Custody, wallet: Wallet) -> None:
+    done = together(16, lambda number: submit(custody, world, wallet, f"message {number}"))
+    assert all(verifies(request, wallet, f"message {number}") for number, request in enumerate(done))
+    assert len({request.request for request in done}) == 16
+
+
+def test_one_request_sent_by_many_is_signed_once(world: World, custody: Custody, wallet: Wallet) -> None:
+    intent = world.message(wallet.body.wallet)
+    done = together(8, lambda _number: custody.submit(Submission(*intent))[0])
+    assert len({request.signature for request in done}) == 1 and verifies(done[0], wallet)
+    assert len(custody.requests.all(None)) == 1
+
+
+def test_one_request_sent_to_two_hosts_is_signed_once(world: World, wallet: Wallet, host: Host) -> None:
+    """Two processes, one database: whoever reserved it works on it, the other one shows it as it stands."""
+    hosts = [host() for _ in range(4)]
+    intent = world.message(wallet.body.wallet)
+    done = together(4, lambda number: hosts[number].submit(Submission(*intent))[0])
+    assert len({request.signature for request in done if request.signature is not None}) == 1
+    final = hosts[0].requests.get(done[0].request)
+    assert final.state == "signed" and states(final).count("signed") == 1
+
+
+def test_many_requests_after_a_restart_of_everybody(world: World, custody: Custody, wallet: Wallet) -> None:
+    for signer in world.signers:
+        signer.restart()
+    done = together(8, lambda number: submit(custody, world, wallet, f"message {number}"))
+    assert all(verifies(request, wallet, f"message {number}") for number, request in enumerate(done))
+
+
+def test_a_thread_that_dies_over_its_result_holds_up_nobody(
+    world: World, custody: Custody, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intent = world.message(wallet.body.wallet, request=bytes(16))
+    with monkeypatch.context() as broken:
+
+        def full(*_arguments: object, **_options: object) -> None:
+            raise OSError("the disk is full")
+
+        broken.setattr(Reserved, "signed", full)
+        with pytest.raises(OSError, match="disk"):
+            custody.submit(Submission(*intent))
+    left = custody.requests.get(bytes(16).hex())
+    assert left.state == "unknown" and left.worker is not None
+    assert verifies(custody.submit(Submission(*intent))[0], wallet)

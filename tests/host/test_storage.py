@@ -205,3 +205,37 @@ def test_two_hosts_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new' / 'host.db'}"
     started = [subprocess.Popen([sys.executable, "-P", "-c", code, url]) for _ in range(3)]
     assert [process.wait(60) for process in started] == [0, 0, 0]
+
+
+def test_only_what_must_not_be_forgotten_waits_for_the_disk(database: Database) -> None:
+    def level(connection: sa.Connection) -> object:
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar()
+
+    full, normal = 2, 1
+    asked = [True, False, False, True, False]
+    assert [database.write(level, durable=each) for each in asked] == [full, normal, normal, full, normal]
+    assert database.write(level) == full
+
+
+def test_a_result_that_was_not_synced_survives_the_process(requests: Requests, tmp_path: Path) -> None:
+    kept = request(at="unknown")
+    requests.reserve(kept)
+    requests.move(kept, "signed", durable=False, changed={"signature": b"s"})
+    with sqlite3.connect(tmp_path / "host.db") as other:
+        assert other.execute("select state, signature from requests").fetchall() == [("signed", b"s")]
+
+
+def test_a_commit_that_fails_tells_everybody_and_the_next_one_works(
+    requests: Requests, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests.reserve(request(1))
+    with monkeypatch.context() as broken:
+
+        def full(_connection: sa.Connection) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        broken.setattr(sa.Connection, "commit", full)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            requests.reserve(request(2))
+    assert requests.find(request(2).request) is None
+    assert requests.reserve(request(2)) and requests.get(request(1).request).state == "signing"

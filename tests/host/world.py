@@ -35,6 +35,7 @@ PORT = 5000
 CHAIN_ID = 31337
 RECIPIENT = bytes.fromhex("70997970c51812dc3a010c7d01b50e0d17dc79c8")
 LIMIT = 10**18
+LEAF_LIFE = 3 * 3600
 
 Handle = Callable[[bytes], bytes]
 Twist = Callable[[str, bytes, Handle], bytes]
@@ -64,10 +65,15 @@ class DocumentAttester:
 
     def __init__(self, number: int, root: pki.Identity, registers: Mapping[int, bytes]) -> None:
         self._module = f"i-{number:017x}-enc{number:016x}"
-        self._chain = pki.issue_chain(root, self._module, int(time.time()), 3 * 3600)
+        self._root = root
         self._registers = dict(registers)
+        self._issued = 0.0
 
     def attest(self, *, nonce: bytes, user_data: bytes, public_key: bytes) -> bytes:
+        if time.time() - self._issued > LEAF_LIFE / 2:
+            # As AWS does it: the hypervisor renews the leaf before it ends.
+            self._chain = pki.issue_chain(self._root, self._module, int(time.time()), LEAF_LIFE)
+            self._issued = time.time()
         document = Document(
             self._module,
             int(time.time() * 1000),
@@ -107,7 +113,7 @@ class ThreadSigner:
         self.twist: Twist | None = None
         self._sealer = MemorySealer()
         self._attester = DocumentAttester(number, root, registers)
-        self._signer = self._fresh()
+        self.signer = self._fresh()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(self.path))
         listener.listen(64)
@@ -123,14 +129,14 @@ class ThreadSigner:
 
     def restart(self) -> None:
         """A new boot: shares, channels, pairings and tickets are gone from memory."""
-        self._signer = self._fresh()
+        self.signer = self._fresh()
 
     def _handle(self, payload: bytes) -> bytes:
         operation, _ = decode_request(payload)
         self.asked.append(operation)
         if self.twist is None:
-            return self._signer.handle(payload)
-        return self.twist(operation, payload, self._signer.handle)
+            return self.signer.handle(payload)
+        return self.twist(operation, payload, self.signer.handle)
 
     def close(self) -> None:
         self._server.close()

@@ -87,7 +87,7 @@ def test_the_enclave_needs_little_from_elsewhere() -> None:
     outside = {
         needed for name in ("strongroom", "strongroom-enclave") for needed in requirements(name)
     } - FOLDERS.keys()
-    assert outside == {"asn1crypto", "boto3", "cryptography"}
+    assert outside == {"asn1crypto", "botocore", "cryptography"}
 
 
 def test_the_native_module_has_the_version_that_the_library_pins() -> None:

@@ -128,7 +128,7 @@ def test_a_pin_by_descriptor(place: Place, authority: Authority) -> None:
 def test_a_wrong_pin_ends_the_program(own_place: Place) -> None:
     own_place.write_pin("wrong pin")
     done = finish("run", own_place)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "pin_incorrect" in done.stderr and "The PIN is not tried again" in done.stderr
     assert "wrong pin" not in done.stderr + done.stdout
 

@@ -353,20 +353,24 @@ class Cluster:
         return signature
 
 
+def kept(scheme: str = ED25519, threshold: int = 2, parties: int = 3) -> Cluster:
+    """One cluster for each kind of wallet, certified and still paired; for tests that leave it as it is."""
+    return _dealt(scheme, threshold, parties)
+
+
 @cache
-def _kept(scheme: str, threshold: int, parties: int) -> Cluster:
-    """Dealt once for each kind of wallet: a DKG of DKLs23 takes a second of each party."""
+def _dealt(scheme: str, threshold: int, parties: int) -> Cluster:
+    """Once: a DKG of DKLs23 takes a second of each party."""
     nonce = hashlib.sha256(f"{scheme} {threshold} {parties}".encode()).digest()
-    cluster = Cluster(Plan(scheme, threshold, parties, nonce))
-    return cluster.accept().link().deal().certify()
+    return Cluster(Plan(scheme, threshold, parties, nonce)).accept().link().deal().certify()
 
 
 def loaded(scheme: str = ED25519, threshold: int = 2, parties: int = 3, *, certified: bool = True) -> Cluster:
     """A cluster of its own whose signers have just been started and loaded a wallet; linked, and not paired."""
-    kept = _kept(scheme, threshold, parties)
-    cluster = Cluster(kept.plan, {name: node.sealer for name, node in kept.nodes.items()})
-    cluster.wallet, cluster.public_key, cluster.dealt = kept.wallet, kept.public_key, kept.dealt
-    cluster.records, cluster.body = kept.records, kept.body if certified else None
+    first = kept(scheme, threshold, parties)
+    cluster = Cluster(first.plan, {name: node.sealer for name, node in first.nodes.items()})
+    cluster.wallet, cluster.public_key, cluster.dealt = first.wallet, first.public_key, first.dealt
+    cluster.records, cluster.body = first.records, first.body if certified else None
     return cluster.load().link()
 
 

@@ -160,6 +160,15 @@ def without(register: str) -> dict[str, bytes]:
         ({"roster": roster(measurements={**MEASURED, "pcr0": "text"})}, "malformed_message"),
         ({"roster": roster(measurements={})}, "bad_order"),
         *(({"roster": roster(measurements=without(name))}, "bad_order") for name in ("pcr0", "pcr1", "pcr2", "pcr16")),
+        # Two enclaves on one instance: whoever is root there would have both.
+        (
+            {
+                "roster": roster(
+                    measurements={**MEASURED, "pcr4": order().roster[1].measurements["pcr4"]},
+                )
+            },
+            "bad_order",
+        ),
         # A Nitro member with the measurements of an HSM's, and the other way round.
         ({"roster": roster(measurements={"configuration": bytes(48)})}, "bad_order"),
         ({"roster": roster(root="pkcs11", labels=labels("a", "pkcs11").value())}, "bad_order"),
@@ -180,7 +189,7 @@ def without(register: str) -> dict[str, bytes]:
         ({"roster": roster(labels=changed_labels(more="1"))}, "malformed_message"),
         ({"roster": roster(labels=changed_labels(operator="x" * 65))}, "malformed_message"),
     ],
-    ids=range(44),
+    ids=range(45),
 )  # fmt: skip
 def test_another_order_is_refused(changes: dict[str, Any], code: str) -> None:
     refused(code, decode, **changes)
@@ -236,6 +245,16 @@ def test_whatever_is_read_is_written_again_byte_for_byte(data: st.DataObject) ->
     except Refusal:
         return
     assert made.encode() == bytes(raw)
+
+
+def test_enclaves_are_on_different_instances() -> None:
+    """One parent's root would otherwise stop two signers at once, and label them as two machines."""
+    first, second = member("a"), member("b")
+    twin = dataclasses.replace(second, measurements={**second.measurements, "pcr4": first.measurements["pcr4"]})
+    refused("bad_order", order, roster=(first, twin, member("c")))
+    # Two tokens beside each other have no such register, and rosters need not pin it.
+    order(roster=(member("a", "pkcs11"), member("b", "pkcs11")))
+    order(roster=tuple(dataclasses.replace(member(name), measurements=without("pcr4")) for name in "ab"))
 
 
 # --- Who is who ---

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from strongroom.errors import Refusal
+from strongroom.evidence.statement import Mode
 from strongroom.signer.configuration import parse_mode
-from strongroom_client import evidence
+from strongroom_client import evidence, orders
 from strongroom_client.api import unhex
 from strongroom_client.cli.output import (
     AsJson,
@@ -26,6 +27,7 @@ from strongroom_client.cli.output import (
     refusals,
     table,
 )
+from strongroom_client.context import Context
 from strongroom_client.evidence import Judgement, parse_time, show_time
 
 app = typer.Typer(help="Evidence: what a signer proves about itself.", no_args_is_help=True)
@@ -51,14 +53,21 @@ def verify(
         moment = int(time.time()) if at is None else parse_time(at)
     except ValueError:
         raise typer.BadParameter("ISO 8601, such as 2024-02-26T07:02:01Z, or Unix seconds", param_hint="--at") from None
-    trusted = evidence.trust_root(parse_mode(mode), root)
-    judgement = evidence.judge(_read(file), trusted, moment)
+    judgement = _judge_file(file, parse_mode(mode), root, moment)
     if as_json:
         print_json({"file": str(file), **document(judgement)})
     else:
         _print(judgement)
     if judgement.refusal is not None:
         raise typer.Exit(1)
+
+
+def _judge_file(file: Path, mode: Mode, root: Path | None, at: int) -> Judgement:
+    """Also what could not be read is a judgement, so that its output says the mode."""
+    try:
+        return evidence.judge(_read(file), evidence.trust_root(mode, root), at)
+    except Refusal as refusal:
+        return Judgement(mode, at, None, refusal)
 
 
 def _read(file: Path) -> bytes:
@@ -124,31 +133,46 @@ def show(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fresh evidence of one signer, asked with a nonce drawn here. Without --root a simulated one is not judged."""
+    """Fresh evidence of one signer, asked with a nonce drawn here; judged by the context's roster, or by --root."""
     loaded = context(config)
     nonce = secrets.token_bytes(32)
     with loaded.api() as api:
         answer = api.evidence(signer, nonce)
-    raw, kind = unhex(answer, "document"), str(answer.get("root"))
+    raw = unhex(answer, "document")
     if save is not None:
         save.write_bytes(raw)
-    shown: dict[str, Any] = {
-        "signer": signer,
-        "mode": loaded.mode,
-        "root": kind,
-        "asked": nonce.hex(),
-        "document": raw.hex(),
-    }
-    judgement = None
-    if kind in ("nitro", "pkcs11") and (root is not None or (loaded.mode == "production" and kind == "nitro")):
-        trusted = evidence.trust_root(loaded.mode, root, "nitro" if kind == "nitro" else "pkcs11")
-        judgement = evidence.judge_answer(raw, trusted, int(time.time()), nonce)
-        shown["judgement"] = document(judgement)
+    judgement = _judge(loaded, signer, str(answer.get("root")), root, raw, nonce)
     if as_json:
+        judged = None if judgement is None else document(judgement)
+        shown = {
+            "signer": signer,
+            "mode": loaded.mode,
+            "asked": nonce.hex(),
+            "document": raw.hex(),
+            "judgement": judged,
+        }
         print_json(shown)
     elif judgement is not None:
         _print(judgement)
     else:
-        facts({**shown, "document": f"{len(raw)} bytes, not judged: name a root with --root"})
-    if judgement is not None and judgement.refusal is not None:
+        out.print(f"{len(raw)} bytes, mode {loaded.mode}, not judged: name a root with --root")
+    if judgement is None or judgement.refusal is not None:
         raise typer.Exit(1)
+
+
+def _judge(
+    loaded: Context, signer: str, kind: str, root: Path | None, raw: bytes, nonce: bytes
+) -> evidence.Judgement | None:
+    """None where nothing is pinned that it could be judged by."""
+    at = int(time.time())
+    if root is None and loaded.roster is not None:
+        mode, roster = orders.load_roster(loaded.roster)
+        if mode != loaded.mode:
+            raise Refusal("mode_mismatch", f"the roster is of mode {mode}, the context of mode {loaded.mode}")
+        for member in roster:
+            if member.name == signer:
+                return evidence.judge_answer(raw, member.trust_root(mode), at, nonce, member.measurements)
+    if root is None and (loaded.mode == "simulated" or kind != "nitro"):
+        return None
+    trusted = evidence.trust_root(loaded.mode, root, "pkcs11" if kind == "pkcs11" else "nitro")
+    return evidence.judge_answer(raw, trusted, at, nonce)

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from strongroom.errors import Refusal
+from strongroom_client.api import HostRefusal
 from strongroom_client.context import Context
 
 P = ParamSpec("P")
@@ -56,7 +57,15 @@ def refusal_document(refusal: Refusal) -> dict[str, Any]:
         "remedy": refusal.remedy,
         "culprits": list(refusal.culprits),
         "verdict": refusal.verdict,
+        **_of_host(refusal),
     }
+
+
+def _of_host(refusal: Refusal) -> dict[str, Any]:
+    if not isinstance(refusal, HostRefusal):
+        return {}
+    signers = [{"signer": name, "code": own.code, "reason": own.reason} for name, own in refusal.refusals]
+    return {"request": refusal.request, "signers": signers}
 
 
 def print_refusal(refusal: Refusal, *, as_json: bool) -> None:
@@ -67,6 +76,11 @@ def print_refusal(refusal: Refusal, *, as_json: bool) -> None:
     err.print(f"why      {escape(refusal.reason)}")
     if refusal.culprits:
         err.print(f"who      {escape(', '.join(refusal.culprits))} ({refusal.verdict or 'no verdict'})")
+    if isinstance(refusal, HostRefusal):
+        for name, own in refusal.refusals:
+            err.print(f"         {name}: {own.code}, {escape(own.reason)}")
+        if refusal.request is not None:
+            err.print(f"request  {escape(refusal.request)}")
     err.print(f"now      {escape(refusal.remedy)}")
 
 

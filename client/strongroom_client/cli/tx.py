@@ -1,4 +1,4 @@
-"""`strongroom tx send|show|wait|explain`."""
+"""`strongroom tx send|show|wait|retry|explain`."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def send(
         transaction, answer = transactions.send(api, verified.body, asked, key, split(signers))
         if wait:
             answer = transactions.wait(api, request_name(answer), timeout=timeout, progress=progress)
-            transactions.raise_failure(answer)
+            transactions.check(answer, transaction.encode(), verified.body)
     _print(answer, transaction, as_json)
+    _require_settled(answer, wait)
 
 
 @app.command()
@@ -75,7 +76,21 @@ def wait(request: Request, timeout: Timeout = 120.0, config: Config = None, as_j
         answer = transactions.wait(api, request, timeout=timeout, progress=progress)
     transactions.raise_failure(answer)
     _print(answer, None, as_json)
-    if answer.get("state") not in ("included", "confirmed", "signed"):
+    _require_settled(answer, True)
+
+
+@app.command()
+@refusals
+def retry(request: Request, config: Config = None, as_json: AsJson = False) -> None:
+    """The very same bytes once more, where a request failed or its outcome is unknown. It never signs other bytes."""
+    with context(config).api() as api:
+        answer = api.retry(request)
+    transactions.raise_failure(answer)
+    _print(answer, None, as_json)
+
+
+def _require_settled(answer: Json, waited: bool) -> None:
+    if waited and answer.get("state") not in transactions.SETTLED:
         raise typer.Exit(1)
 
 

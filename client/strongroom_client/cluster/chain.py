@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -31,13 +32,18 @@ def binary() -> Path:
     for folder in Path(__file__).resolve().parents:
         if (folder / _BINARY).exists():
             return folder / _BINARY
+    if platform.machine() != "x86_64":
+        reason = f"anvil is fetched for x86_64 alone: install Foundry's own and name the program in {VARIABLE}"
+        raise Refusal("cluster_failed", reason)
     raise Refusal("cluster_failed", f"anvil is not there: run `make setup`, or name the program in {VARIABLE}")
 
 
 def process(plan: Plan, *, block_time: int | None = None) -> Process:
     """block_time None: a block for each transaction, at once."""
     command = [str(binary()), "--host", "127.0.0.1", "--port", str(plan.chain_port), "--chain-id", str(CHAIN_ID)]
-    command += ["--silent"] if block_time is None else ["--silent", "--block-time", str(block_time)]
+    # Read at start, written at SIGTERM: with the cluster's directory the chain comes back too.
+    command += ["--silent", "--state", str(plan.directory / "chain.json")]
+    command += [] if block_time is None else ["--block-time", str(block_time)]
     return Process(CHAIN, command, plan.logs, says_ready=False)
 
 

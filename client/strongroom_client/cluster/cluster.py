@@ -175,6 +175,7 @@ class Cluster:
             "pins": str(self.plan.officers),
             "mode": "simulated",
             "requester": str(self.plan.officers / officers.REQUESTER),
+            "roster": str(self.plan.roster),
         }
         documents.write(self.plan.context, context)
 

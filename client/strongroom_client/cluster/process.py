@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from strongroom.errors import Refusal
 
-READY: Final = 30.0
+READY: Final = 60.0
 """Seconds until a program must have said that it serves."""
 GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""

@@ -71,6 +71,6 @@ def document(app: OpenAPI) -> dict[str, Any]:
             operation["responses"]["default"] = problem
             if path not in http.OPEN_PATHS:
                 operation["security"] = [{"key": []}]
-            if method == "post":
+            if path in ("/v1/wallets", "/v1/requests") and method == "post":
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY)
     return spec

@@ -23,6 +23,8 @@ OPEN_PATHS: Final = frozenset({"/v1/health", "/v1/openapi.json"})
 MOST_BODY: Final = 1 << 20
 """Bytes: an intent of 128 KiB in hex, and room for an order."""
 
+MOST_KEY: Final = 255
+
 _HTTP_CODES: Final = {404: "not_found", 405: "not_found", 413: "oversized_message"}
 
 
@@ -119,3 +121,13 @@ def _http(error: HTTPException) -> Response:
 def _internal(error: Exception) -> Response:
     _log.error("internal error: %s", type(error).__name__, exc_info=error)
     return answer(Problem(Refusal("internal", "the host failed; its log says why")))
+
+
+def idempotency_key() -> str | None:
+    """The hash of the header's key. Raises Refusal `malformed_message`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MOST_KEY:
+        raise Refusal("malformed_message", f"an Idempotency-Key has 1 to {MOST_KEY} characters")
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, Final
+from typing import Any
 
 from flask import request
 from flask_openapi.blueprint import APIBlueprint
 
-from strongroom.errors import Refusal
 from strongroom_host.api import views
+from strongroom_host.api.http import idempotency_key
 from strongroom_host.api.schemas import NewRequest, Nothing, Request, RequestPath, Requests, WalletPath
 from strongroom_host.custody import Submission
 from strongroom_host.service import Service
-
-MOST_KEY: Final = 255
 
 
 def blueprint(service: Service) -> APIBlueprint:
@@ -52,13 +49,3 @@ def blueprint(service: Service) -> APIBlueprint:
         return views.request(custody.retry(path.request))
 
     return api
-
-
-def idempotency_key() -> str | None:
-    """The hash of the header's key. Raises Refusal `malformed_message`."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= MOST_KEY:
-        raise Refusal("malformed_message", f"an Idempotency-Key has 1 to {MOST_KEY} characters")
-    return hashlib.sha256(key.encode()).hexdigest()

@@ -10,6 +10,7 @@ from strongroom.chains import evm
 from strongroom.errors import Refusal
 from strongroom.wallet.order import SignedOrder
 from strongroom_host.api import views
+from strongroom_host.api.http import idempotency_key
 from strongroom_host.api.schemas import (
     Attestations,
     Certificate,
@@ -34,7 +35,7 @@ def blueprint(service: Service) -> APIBlueprint:
         order = SignedOrder.decode(bytes.fromhex(body.order))
         if service.mode is not None and order.order.mode != service.mode:
             raise Refusal("mode_mismatch", f"the order is of mode {order.order.mode}, this host of {service.mode}")
-        return views.wallet(custody.create(order)), 201
+        return views.wallet(custody.create(order, idempotency_key())), 201
 
     @api.get("/wallets", responses={200: Wallets})
     def list_wallets() -> dict[str, Any]:
@@ -50,7 +51,7 @@ def blueprint(service: Service) -> APIBlueprint:
     def certificate(path: WalletPath) -> dict[str, Any]:
         """What all signers agreed on and attested, docs/specification.md section 10."""
         found = custody.wallets.get(path.wallet)
-        if found.certificate is None:
+        if found.certificate is None or found.phase != "certified":
             raise Refusal("wrong_phase", "the signers have not certified this wallet yet: send its order again")
         return {"certificate": found.certificate.hex()}
 

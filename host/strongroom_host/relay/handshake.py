@@ -41,7 +41,16 @@ class Handshakes:
         """Opens channels anew, unless another thread just did. order: its id. Raises the Refusal that stopped it."""
         began = time.monotonic() if since is None else since
         key = (order, tuple(sorted(map(_sorted, pairs))))
-        self._once.do(key, began, lambda: self._open(order, list(pairs)))
+        self._once.do(key, began, lambda: self._open_again(order, list(pairs)))
+
+    def _open_again(self, order: bytes, pairs: list[Pair]) -> None:
+        """A second try where another host process's handshake of the same pair crossed this one."""
+        try:
+            self._open(order, pairs)
+        except Refusal as refusal:
+            if refusal.code != "channel_handshake":
+                raise
+            self._open(order, pairs)
 
     def _open(self, order: bytes, pairs: list[Pair]) -> None:
         sent = [answer.blob("message") for _, answer in self._ask("channel.open", order, pairs, None)]

@@ -8,18 +8,21 @@ not.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from strongroom import schemes
 from strongroom.errors import Refusal
+from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom.wire.frame import encode_request
 from strongroom_host.relay.handshake import Handshakes, Pair
 from strongroom_host.relay.once import Once
 from strongroom_host.relay.rounds import CeremonyFailed, Kind, Last, Plan, Route, ceremony_id, drive
 from strongroom_host.relay.tickets import Tickets
+from strongroom_host.relay.warming import Warmer
 from strongroom_host.signers import Refused, Signers
 
 MOST_MENDINGS: Final = 8
@@ -39,22 +42,26 @@ MENDABLE: Final = frozenset(
 class Group:
     """Who holds a wallet: what mending needs. wallet: None before it was dealt. records: sealed, by signer.
 
-    names: the roster. body: the certificate's body, None before it was certified.
+    body: the certificate's body, None before it was certified.
     """
 
-    order: bytes
-    signed_order: bytes
-    names: tuple[str, ...]
+    signed: SignedOrder
     wallet: bytes | None = None
     body: bytes | None = None
     records: Callable[[str], bytes | None] = lambda _name: None
 
-    def ordered(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for name in self.names if name in names)
+    @property
+    def order(self) -> bytes:
+        """The order's id."""
+        return self.signed.order_id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.signed.order.names
 
     def pair(self, name: str, peer: str) -> Pair:
         """In roster order."""
-        first, second = self.ordered((name, peer))
+        first, second = (each for each in self.names if each in (name, peer))
         return first, second
 
 
@@ -90,10 +97,17 @@ class Relay:
         self.tickets = Tickets(signers)
         self.handshakes = Handshakes(signers)
         self._once = Once()
+        self._warmer = Warmer()
+
+    def close(self) -> None:
+        self._warmer.close()
+        self.signers.close()
 
     def run(self, job: Job) -> tuple[bytes, dict[str, Last]]:
         """The ceremony's id and every participant's last step. Raises CeremonyFailed for what cannot be mended."""
-        last_left = False
+        last_left = relinked = False
+        if job.group.wallet is not None and job.kind == "sign":
+            self._warmer.used(job.group.order, job.group.names, partial(self.warm, job.group))
         for mending in range(MOST_MENDINGS + 1):
             began = time.monotonic()
             try:
@@ -103,7 +117,11 @@ class Relay:
                 try:
                     if mending == MOST_MENDINGS or began >= job.deadline:
                         raise
-                    self._mend(job, failed.refusals, began)
+                    if not relinked and _crossed(failed.refusals):
+                        relinked = True
+                        self._relink(job, failed.refusals, began)
+                    else:
+                        self._mend(job, failed.refusals, began)
                 except CeremonyFailed as hopeless:
                     raise CeremonyFailed(hopeless.refusals, last_left=last_left) from None
         raise AssertionError("the loop returns or raises")
@@ -160,17 +178,29 @@ class Relay:
                 refusals = failed.refusals
         raise CeremonyFailed(refusals)
 
+    def _relink(self, job: Job, refusals: Mapping[str, Refusal], began: float) -> None:
+        """A ceremony may cross a handshake that one side has ended and the other not yet: seen once, it is run again
+        over channels that both sides have. Seen again, somebody changes messages."""
+        try:
+            for name, refusal in refusals.items():
+                if refusal.code == "channel_link":
+                    for peer in _peers(job, name, refusal):
+                        self.handshakes.open(job.group.order, [(peer, name)], began)
+        except Refusal:
+            raise CeremonyFailed(refusals) from None
+
     def _mend_shares(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
         if refusal.code in ("unknown_wallet", "unknown_order"):
-            self._once.do(("load", job.group.order, name), began, lambda: self.load(job.group, name))
+            self._once.do(("load", job.group.order, name), began, partial(self.load, job.group, name))
+            self._warmer.restarted(name, began)
         elif refusal.code == "ceremony_limit":
             time.sleep(BUSY_PAUSE)
 
     def _mend_channels(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
         if refusal.code in ("unknown_wallet", "unknown_order", "channel_missing", "channel_expired"):
             # The peer opens: it knows then at once that the new channel holds, and sends on no older one.
-            channels = [(peer, name) for peer in _peers(job, name, refusal)]
-            self.handshakes.open(job.group.order, channels, began)
+            for peer in _peers(job, name, refusal):
+                self.handshakes.open(job.group.order, [(peer, name)], began)
 
     def _mend_pairs(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
         if refusal.code == "not_paired":
@@ -182,13 +212,24 @@ class Relay:
         """Gives a restarted signer back what it had sealed; before there was a wallet, its order."""
         record = group.records(name)
         if record is None:
-            self.ask(name, "order.accept", {"order": group.signed_order})
+            self.ask(name, "order.accept", {"order": group.signed.encode()})
             return
         try:
             self.ask(name, "wallet.load", {"record": record, "body": group.body})
         except Refused as refusal:
             if refusal.code not in ("wallet_exists", "wrong_phase"):
                 raise
+
+    def warm(self, group: Group, name: str, since: float) -> None:
+        """Gives a restarted signer share, channels and pairings of a wallet. Raises Refusal, CeremonyFailed."""
+        self._once.do(("load", group.order, name), since, partial(self.load, group, name))
+        peers = [peer for peer in group.names if peer != name]
+        for peer in peers:
+            self.handshakes.open(group.order, [(peer, name)], since)
+        if schemes.suite(group.signed.order.scheme).pairwise:
+            for peer in peers:
+                pair = group.pair(name, peer)
+                self._once.do(("pair", group.order, pair), since, partial(self.pair, group, pair))
 
     def ask(self, name: str, operation: str, body: dict[str, cbor.Value]) -> None:
         (answer,) = self.signers.ask([(name, operation, body)], LOAD_TIMEOUT)
@@ -204,6 +245,11 @@ class Relay:
         }
         deadline = time.monotonic() + PAIR_TIMEOUT
         self.run(Job("pair", "pair.start", group, bodies, bytes(32), PAIR_TIMEOUT, deadline))
+
+
+def _crossed(refusals: Mapping[str, Refusal]) -> bool:
+    codes = {refusal.code for refusal in refusals.values()}
+    return "channel_link" in codes and codes <= MENDABLE | {"channel_link"}
 
 
 def _peers(job: Job, name: str, refusal: Refusal) -> list[str]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from strongroom import schemes, signatures
-from strongroom.channel.envelope import contribution_signing_bytes
+from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom.wire import cbor
+from strongroom_host.relay.blame import wrong_contributions
 from strongroom_host.relay.relay import Group, Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
 from strongroom_host.relay.sets import Candidates
@@ -95,13 +95,14 @@ def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float =
             try:
                 return Signed(_combine(task, ceremony, chosen, lasts), chosen, attempt)
             except Refusal as refusal:
-                blamed = _blamed(task, relay, ceremony, refusal, lasts)
-                for name in blamed:
-                    candidates.exclude(name)
-                    refusals[name] = Refusal(refusal.code, refusal.reason, culprits=blamed, verdict=refusal.verdict)
-                if not blamed:
+                proven = wrong_contributions(relay.signers, task.group.signed, ceremony, refusal, lasts)
+                if proven is None:
                     candidates.learn(chosen, {})
                     refusals[chosen[0]] = refusal
+                else:
+                    for name in proven.culprits:
+                        candidates.exclude(name)
+                        refusals[name] = proven
         attempt += 1
     raise SigningFailed(_cause(refusals, task), refusals, last_left=last_left)
 
@@ -142,20 +143,6 @@ def _combine(task: Task, ceremony: bytes, chosen: tuple[str, ...], lasts: Mappin
     numbers = {name: task.group.names.index(name) + 1 for name in chosen}
     contributions = [(numbers[name], lasts[name].result) for name in chosen]
     return schemes.combine(task.scheme, task.package, ceremony, task.message, contributions)
-
-
-def _blamed(task: Task, relay: Relay, ceremony: bytes, refusal: Refusal, lasts: Mapping[str, Last]) -> tuple[str, ...]:
-    """Signers that provably sent a wrong contribution: the protocol names them, and their boot key signed it."""
-    named = [task.group.names[int(number) - 1] for number in refusal.culprits if number.isdecimal()]
-    proven = []
-    for name in named:
-        last = lasts.get(name)
-        if last is None or last.signature is None:
-            continue
-        key = relay.signers.call(name, "status", {}).blob("public_key", size=32)
-        if signatures.verify(key, last.signature, contribution_signing_bytes(ceremony, name, last.result)):
-            proven.append(name)
-    return tuple(proven)
 
 
 def _cause(refusals: Mapping[str, Refusal], task: Task) -> Refusal:

@@ -25,10 +25,11 @@ from strongroom.wallet.certificate import (
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, bytes_item
+from strongroom_host.relay.blame import equivocation
 from strongroom_host.relay.relay import EPOCH, Group, Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
 from strongroom_host.relay.signing import trips
-from strongroom_host.signers import Refused
+from strongroom_host.signers import Question, Refused
 from strongroom_host.storage.wallets import Wallet, Wallets
 
 DKG_TIMEOUT: Final = 60.0
@@ -80,17 +81,18 @@ class Maker:
         self._wallets = wallets
         self._route = route
 
-    def create(self, order: SignedOrder) -> Wallet:
+    def create(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
         """The certified wallet of this order, made now as far as it was not made before. Raises Refusal."""
         self._require_known(order)
-        wallet = self._wallets.begin(order)
+        wallet = self._wallets.begin(order, idempotency)
         try:
             if wallet.phase == "ordered":
                 wallet = self._deal(order)
             if wallet.phase == "dealt":
                 wallet = self._certify(wallet)
         except CeremonyFailed as failed:
-            raise first(failed) from failed
+            proven = equivocation(self._relay.signers, order, failed.refusals)
+            raise (first(failed) if proven is None else Disagreed(proven, failed.refusals)) from failed
         except Refused as refusal:
             raise first(CeremonyFailed({refusal.by: refusal})) from refusal
         return wallet
@@ -129,6 +131,14 @@ class Maker:
             raise AssertionError("a dealt wallet has its DKG's result")
         dealt = Dealt.parse(Fields.decode(wallet.dealt, "dealt"))
         group = self.group(order, dealt.wallet, None)
+        raw = wallet.proposed or self._wallets.propose(order.order_id, self._body(order, group, dealt))
+        nonce = secrets.token_bytes(32)
+        question: dict[str, cbor.Value] = {"wallet": dealt.wallet, "body": raw, "nonce": nonce}
+        answers = self._all([(name, "wallet.certify", question) for name in names], group)
+        documents = tuple((name, answer.blob("document")) for name, answer in zip(names, answers, strict=True))
+        return self._wallets.certified(order.order_id, Certificate(raw, documents).encode())
+
+    def _body(self, order: SignedOrder, group: Group, dealt: Dealt) -> bytes:
         tests = tuple(self._test(order, group, dealt, chosen) for chosen in covering_sets(order.order))
         body = Body(
             order,
@@ -141,12 +151,7 @@ class Maker:
             dealt.transcript,
             tests,
         )
-        raw = verify_body(body, order.order.officers).encode()
-        nonce = secrets.token_bytes(32)
-        question: dict[str, cbor.Value] = {"wallet": dealt.wallet, "body": raw, "nonce": nonce}
-        answers = self._all([(name, "wallet.certify", question) for name in names])
-        documents = tuple((name, answer.blob("document")) for name, answer in zip(names, answers, strict=True))
-        return self._wallets.certified(order.order_id, Certificate(raw, documents).encode())
+        return verify_body(body, order.order.officers).encode()
 
     def _test(self, order: SignedOrder, group: Group, dealt: Dealt, chosen: tuple[str, ...]) -> TestSignature:
         message = test_message(dealt.wallet, chosen)
@@ -167,9 +172,14 @@ class Maker:
         signature = schemes.combine(order.order.scheme, dealt.package, ceremony, message, contributions)
         return TestSignature(chosen, signature)
 
-    def _all(self, questions: list[tuple[str, str, dict[str, cbor.Value]]]) -> list[Fields]:
-        """Every signer's answer. Raises the first one's refusal, with all who refused as its culprits."""
+    def _all(self, questions: list[Question], group: Group | None = None) -> list[Fields]:
+        """Every signer's answer. group: whose shares restarted signers are given first. Raises the first one's refusal,
+        with all who refused as its culprits."""
         answers = self._relay.signers.ask(questions, CERTIFY_TIMEOUT)
+        for index, answer in enumerate(answers):
+            if group is not None and isinstance(answer, Refused) and answer.code == "unknown_wallet":
+                self._relay.load(group, answer.by)
+                answers[index] = self._relay.signers.ask([questions[index]], CERTIFY_TIMEOUT)[0]
         refused = {answer.by: answer for answer in answers if isinstance(answer, Refused)}
         if refused:
             raise first(CeremonyFailed(refused))
@@ -177,9 +187,7 @@ class Maker:
 
     def group(self, order: SignedOrder, wallet: bytes | None, body: bytes | None) -> Group:
         return Group(
-            order.order_id,
-            order.encode(),
-            order.order.names,
+            order,
             wallet,
             body,
             lambda name: self._wallets.record(order.order_id, name),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Final, Generic, TypeVar
@@ -29,20 +29,29 @@ class Database:
         self._engine = sa.create_engine(url, pool_size=threads, max_overflow=threads)
         self._waiting: deque[_Work[Any]] = deque()
         self._turn = threading.Lock()
+        self._writer: sa.Connection | None = None
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up)
 
     def close(self) -> None:
+        with self._turn:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
         self._engine.dispose()
 
     @property
     def engine(self) -> sa.Engine:
         return self._engine
 
-    def write(self, statements: Callable[[sa.Connection], T]) -> T:
-        """Runs `statements` in a transaction of its own effect: all of it is durable when this returns, and none of it
-        when it raises. It holds the writers' lock from its first statement on, so it may read before it writes."""
-        work = _Work(statements)
+    def write(self, statements: Callable[[sa.Connection], T], *, durable: bool = True) -> T:
+        """Runs `statements` as one transaction: all of it is there when this returns, none of it when it
+        raises. It holds the writers' lock from its first statement on, so it may read before it writes.
+
+        durable: it survives a loss of power from then on. Otherwise it survives the end of this process only, and of a
+        lost tail every part is lost: for what may be forgotten, because what is remembered then is safe.
+        """
+        work = _Work(statements, durable=durable)
         self._waiting.append(work)
         with self._turn:
             if not work.ended:
@@ -51,19 +60,25 @@ class Database:
 
     def _together(self, batch: list[_Work[Any]]) -> None:
         try:
-            with self._engine.connect() as connection:
-                if self._engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-                done = [work for work in batch if work.run(connection, alone=len(batch) == 1)]
-                if done:
-                    connection.commit()
-                else:
-                    connection.rollback()
-                for work in done:
-                    work.ended = True
+            # Kept from one commit to the next: only whoever has the turn uses it.
+            self._writer = connection = self._writer or self._engine.connect()
+            if self._engine.dialect.name == "sqlite":
+                _require_sync(connection, any(work.durable for work in batch))
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            done = [work for work in batch if work.run(connection, alone=len(batch) == 1)]
+            if done:
+                connection.commit()
+            else:
+                connection.rollback()
+            for work in done:
+                work.ended = True
         except BaseException as error:
             for work in batch:
                 work.fail(error)
+            if self._writer is not None:
+                self._writer.invalidate()
+                self._writer.close()
+                self._writer = None
             if not isinstance(error, Exception):
                 raise
 
@@ -74,11 +89,39 @@ class Database:
             yield connection
 
 
+class Prepared:
+    """A statement that every request runs: compiled once, where building and keying it anew costs more than running it.
+
+    Parameters are given by name and as the database takes them; no types are converted on the way in or out.
+    """
+
+    def __init__(self, statement: sa.ClauseElement) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, Sequence[str] | None, Mapping[str, Any]]] = {}
+
+    def __call__(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> sa.CursorResult[Any]:
+        """One row of parameters, or several for an insert of several rows."""
+        sql, order, fixed = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect)
+        given = [{**fixed, **row} for row in rows]
+        if order is None:
+            return connection.exec_driver_sql(sql, given if len(given) > 1 else given[0])
+        positional = [tuple(row[name] for name in order) for row in given]
+        return connection.exec_driver_sql(sql, positional if len(positional) > 1 else positional[0])
+
+    def _compile(self, dialect: sa.Dialect) -> tuple[str, Sequence[str] | None, Mapping[str, Any]]:
+        compiled = self._statement.compile(dialect=dialect)
+        order = getattr(compiled, "positiontup", None)
+        fixed = {name: value for name, value in compiled.params.items() if value is not None}
+        self._compiled[dialect.name] = (str(compiled), order, fixed)
+        return self._compiled[dialect.name]
+
+
 class _Work(Generic[T]):
     """One caller's statements. ended: its outcome stands, and if it is a result, it is durable."""
 
-    def __init__(self, statements: Callable[[sa.Connection], T]) -> None:
+    def __init__(self, statements: Callable[[sa.Connection], T], *, durable: bool) -> None:
         self._statements = statements
+        self.durable = durable
         self._result: T | None = None
         self._error: BaseException | None = None
         self.ended = False
@@ -104,6 +147,14 @@ class _Work(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]  # None only where T is
+
+
+def _require_sync(connection: sa.Connection, durable: bool) -> None:
+    """Between transactions: whether the next one waits for the disk."""
+    level = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous", "FULL") != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
 
 
 def _set_up(connection: SqliteConnection, _record: Any) -> None:

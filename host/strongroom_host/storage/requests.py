@@ -6,14 +6,15 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from strongroom.errors import Refusal
 from strongroom_host.problems import Problem, members
-from strongroom_host.storage.database import Database
+from strongroom_host.storage.database import Database, Prepared
 from strongroom_host.storage.states import ABANDONED, MAY_BE_SIGNED, State, require, state
 from strongroom_host.storage.tables import REQUESTS, TRANSITIONS
 
@@ -74,8 +75,8 @@ class Requests:
         def insert(connection: sa.Connection) -> bool:
             if not _free(connection, request):
                 return False
-            connection.execute(REQUESTS.insert(), row)
-            connection.execute(TRANSITIONS.insert(), entries)
+            _INSERT(connection, [row])
+            _REMEMBER(connection, entries)
             return True
 
         return self._database.write(insert)
@@ -88,28 +89,32 @@ class Requests:
         via: Sequence[State] = (),
         reason: str | None = None,
         free: bool = False,
+        durable: bool = True,
         changed: Mapping[str, Any] = MappingProxyType({}),
     ) -> Request:
         """Changes a row that is still in its state; free: and that nobody works on. to: None where the state stays.
-        via: states passed on the way. Raises Refusal `request_conflict` when somebody else moved it."""
+        via: states passed on the way. durable: see Database.write.
+
+        Raises Refusal `request_conflict` when somebody else moved it.
+        """
         path = [*via, *([] if to is None else [to])]
         for one, other in zip([request.state, *path], path, strict=False):
             require(one, other)
         at = now_ms()
         entries = [(each, at, reason if each == to else None) for each in path]
         after = replace(request, state=to or request.state, at=at, history=(*request.history, *entries), **changed)
-        where = [REQUESTS.c.request == request.request, REQUESTS.c.state == request.state]
-        if free:
-            where.append(REQUESTS.c.worker.is_(None))
+        statement = _update(("state", "at", *changed), free=free)
         values = {name: _column(getattr(after, name)) for name in ("state", "at", *changed)}
+        values |= {"its_request": request.request, "its_state": request.state}
+        rows = [_transition(request.request, *entry) for entry in entries]
 
         def update(connection: sa.Connection) -> None:
-            if connection.execute(REQUESTS.update().where(*where).values(values)).rowcount != 1:
+            if statement(connection, [values]).rowcount != 1:
                 raise Refusal("request_conflict", "another worker is busy with this request; look again in a moment")
-            if entries:
-                connection.execute(TRANSITIONS.insert(), [_transition(request.request, *entry) for entry in entries])
+            if rows:
+                _REMEMBER(connection, rows)
 
-        self._database.write(update)
+        self._database.write(update, durable=durable)
         return after
 
     def release(self, request: str, error: Json | None = None) -> None:
@@ -158,9 +163,12 @@ class Requests:
         with self._database.read() as connection:
             return max((int(nonce) + 1 for nonce in connection.execute(chosen).scalars() if nonce), default=0)
 
-    def recover(self, worker: int | None = None) -> int:
-        """After a worker's death (None: at start, when none lives): nothing is half done. Gives how many were left."""
+    def recover(self, worker: int | None = None, request: str | None = None) -> int:
+        """Nothing is half done after the death of this worker, or of whoever worked on this request, or, with neither
+        given, of all: at start, when none lives. Gives how many requests were left."""
         where = REQUESTS.c.worker.is_not(None) if worker is None else REQUESTS.c.worker == worker
+        if request is not None:
+            where = sa.and_(where, REQUESTS.c.request == request)
         return self._database.write(lambda connection: _recover(connection, where))
 
 
@@ -178,17 +186,55 @@ def _recover(connection: sa.Connection, where: sa.ColumnElement[bool]) -> int:
     return len(left)
 
 
-def _free(connection: sa.Connection, request: Request) -> bool:
-    """False when the request is known. Raises Refusal when its key, or its nonce, is another's."""
-    same_slot = sa.and_(REQUESTS.c.slot == request.slot, REQUESTS.c.state.in_(["signing", "unknown"]))
-    clashes = sa.select(REQUESTS.c.request, REQUESTS.c.idempotency).where(
+_COLUMNS: Final = (
+    "request",
+    "wallet",
+    "kind",
+    "state",
+    "intent",
+    "intent_signature",
+    "idempotency",
+    "slot",
+    "chain_id",
+    "nonce",
+    "attempt",
+    "signers",
+    "worker",
+    "error",
+    "at",
+)
+_INSERT: Final = Prepared(REQUESTS.insert().values({name: sa.bindparam(name) for name in (*_COLUMNS, "confirmations")}))
+_REMEMBER: Final = Prepared(
+    TRANSITIONS.insert().values({name: sa.bindparam(name) for name in ("request", "state", "at", "reason")})
+)
+_CLASHES: Final = Prepared(
+    sa.select(REQUESTS.c.request, REQUESTS.c.idempotency).where(
         sa.or_(
-            REQUESTS.c.request == request.request,
-            REQUESTS.c.idempotency == (request.idempotency or ""),
-            same_slot if request.slot is not None else sa.false(),
+            REQUESTS.c.request == sa.bindparam("its_request"),
+            REQUESTS.c.idempotency == sa.bindparam("its_idempotency"),
+            sa.and_(
+                REQUESTS.c.slot == sa.bindparam("its_slot"),
+                sa.or_(REQUESTS.c.state == "signing", REQUESTS.c.state == "unknown"),
+            ),
         )
     )
-    found = connection.execute(clashes).all()
+)
+
+
+@cache
+def _update(columns: tuple[str, ...], *, free: bool) -> Prepared:
+    """free: only a row that nobody works on."""
+    where = [REQUESTS.c.request == sa.bindparam("its_request"), REQUESTS.c.state == sa.bindparam("its_state")]
+    if free:
+        where.append(REQUESTS.c.worker.is_(None))
+    values: dict[str, sa.BindParameter[Any]] = {name: sa.bindparam(name) for name in columns}
+    return Prepared(REQUESTS.update().where(*where).values(values))
+
+
+def _free(connection: sa.Connection, request: Request) -> bool:
+    """False when the request is known. Raises Refusal when its key, or its nonce, is another's."""
+    names = {"its_request": request.request, "its_idempotency": request.idempotency, "its_slot": request.slot}
+    found = _CLASHES(connection, [names]).all()
     if any(row.request == request.request for row in found):
         return False
     if any(row.idempotency == request.idempotency for row in found if request.idempotency is not None):
@@ -200,23 +246,10 @@ def _free(connection: sa.Connection, request: Request) -> bool:
 
 
 def _row(request: Request) -> Json:
-    return {
-        "request": request.request,
-        "wallet": request.wallet,
-        "kind": request.kind,
-        "state": request.state,
-        "intent": request.intent,
-        "intent_signature": request.intent_signature,
-        "idempotency": request.idempotency,
-        "slot": request.slot,
-        "chain_id": None if request.chain_id is None else str(request.chain_id),
-        "nonce": None if request.nonce is None else str(request.nonce),
-        "attempt": request.attempt,
-        "signers": ",".join(request.signers),
-        "worker": request.worker,
-        "error": None if request.error is None else json.dumps(request.error),
-        "at": request.at,
-    }
+    row = {name: _column(getattr(request, name)) for name in _COLUMNS}
+    for name in ("chain_id", "nonce"):
+        row[name] = None if row[name] is None else str(row[name])
+    return {**row, "confirmations": 0}
 
 
 def _column(value: Any) -> Any:

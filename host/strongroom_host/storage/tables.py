@@ -23,6 +23,7 @@ WALLETS: Final = sa.Table(
     sa.Column("wallet", sa.String(64), unique=True),
     sa.Column("phase", sa.String(16), nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("idempotency", sa.String(64), unique=True),
     sa.Column("signed_order", sa.LargeBinary, nullable=False),
     sa.Column("dealt", sa.LargeBinary),
     sa.Column("certificate", sa.LargeBinary),

@@ -21,7 +21,10 @@ Phase = Literal["ordered", "dealt", "certified"]
 
 @dataclass(frozen=True)
 class Wallet:
-    """attempt: of the DKG. dealt: the public part of its result, as the signers encoded it; None before it."""
+    """attempt: of the DKG. dealt: the public part of its result, as the signers encoded it; None before it.
+
+    certificate: before the wallet is certified, the body alone that signers are asked to attest.
+    """
 
     signed_order: SignedOrder
     phase: Phase
@@ -37,9 +40,14 @@ class Wallet:
 
     @cached_property
     def body_bytes(self) -> bytes:
-        if self.certificate is None:
+        if self.certificate is None or self.phase != "certified":
             raise Refusal("wrong_phase", "the signers have not certified this wallet yet: send its order again")
         return Certificate.decode(self.certificate).body
+
+    @property
+    def proposed(self) -> bytes | None:
+        """The body that signers may have attested already, each of them this one and no other."""
+        return None if self.certificate is None else Certificate.decode(self.certificate).body
 
     @cached_property
     def policy(self) -> bytes:
@@ -53,18 +61,24 @@ class Wallets:
         self._database = database
         self._certified: dict[str, Wallet] = {}
 
-    def begin(self, order: SignedOrder) -> Wallet:
-        """The wallet of this order, recorded as `ordered` if it is new."""
+    def begin(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
+        """The wallet of this order, recorded as `ordered` if it is new. Raises Refusal `idempotency_conflict` when the
+        key (its hash) came with another order."""
         row = {
             "order_id": order.order_id.hex(),
             "phase": "ordered",
             "attempt": 0,
+            "idempotency": idempotency,
             "signed_order": order.encode(),
             "created": int(time.time()),
         }
         exists = sa.select(WALLETS.c.order_id).where(WALLETS.c.order_id == row["order_id"])
+        used = sa.select(WALLETS.c.order_id).where(WALLETS.c.idempotency == idempotency)
 
         def insert(connection: sa.Connection) -> None:
+            other = None if idempotency is None else connection.execute(used).scalar()
+            if other not in (None, row["order_id"]):
+                raise Refusal("idempotency_conflict", "this Idempotency-Key was sent with another order")
             if connection.execute(exists).first() is None:
                 connection.execute(WALLETS.insert().values(row))
 
@@ -84,7 +98,7 @@ class Wallets:
     def dealt(self, order: bytes, wallet: bytes, dealt: bytes, records: Mapping[str, bytes]) -> None:
         """Keeps every signer's sealed record before anything is done with the key."""
         rows = [{"order_id": order.hex(), "signer": name, "record": record} for name, record in records.items()]
-        changed = {"wallet": wallet.hex(), "phase": "dealt", "dealt": dealt}
+        changed = {"wallet": wallet.hex(), "phase": "dealt", "dealt": dealt, "certificate": None}
 
         def replace(connection: sa.Connection) -> None:
             connection.execute(RECORDS.delete().where(RECORDS.c.order_id == order.hex()))
@@ -93,11 +107,18 @@ class Wallets:
 
         self._database.write(replace)
 
+    def propose(self, order: bytes, body: bytes) -> bytes:
+        """Keeps a certificate's body before any signer attests it: each attests one, and no other after it."""
+        self._update(order, {"certificate": Certificate(body, ()).encode()})
+        return body
+
     def certified(self, order: bytes, certificate: bytes) -> Wallet:
-        changed = {"phase": "certified", "certificate": certificate}
+        self._update(order, {"phase": "certified", "certificate": certificate})
+        return self.of_order(order)
+
+    def _update(self, order: bytes, changed: Mapping[str, object]) -> None:
         update = WALLETS.update().where(WALLETS.c.order_id == order.hex()).values(changed)
         self._database.write(lambda connection: connection.execute(update))
-        return self.of_order(order)
 
     def record(self, order: bytes, signer: str) -> bytes | None:
         """A signer's sealed record: opaque here, of use to that signer alone."""

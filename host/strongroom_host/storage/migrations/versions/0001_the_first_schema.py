@@ -61,11 +61,13 @@ def upgrade() -> None:
         sa.Column("wallet", sa.String(length=64), nullable=True),
         sa.Column("phase", sa.String(length=16), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("idempotency", sa.String(length=64), nullable=True),
         sa.Column("signed_order", sa.LargeBinary(), nullable=False),
         sa.Column("dealt", sa.LargeBinary(), nullable=True),
         sa.Column("certificate", sa.LargeBinary(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("order_id", name=op.f("pk_wallets")),
+        sa.UniqueConstraint("idempotency", name=op.f("uq_wallets_idempotency")),
         sa.UniqueConstraint("wallet", name=op.f("uq_wallets_wallet")),
     )
     op.create_table(

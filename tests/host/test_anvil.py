@@ -1,0 +1,112 @@
+"""A real Ethereum node: prepared, signed, mined, reorganised away and mined again."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from strongroom.chains.evm import Transaction
+from strongroom.errors import Refusal
+from strongroom_client.cluster import chain
+from strongroom_client.cluster.chain import CHAIN_ID
+from strongroom_host.broadcasting import Chain, Prepared
+from strongroom_host.custody import Custody, Submission
+from strongroom_host.ethereum import Node
+from strongroom_host.storage.requests import Request
+from strongroom_host.storage.wallets import Wallet
+from tests.host.conftest import Host
+from tests.host.world import RECIPIENT, World
+
+ETHER = 10**18
+
+
+@pytest.fixture
+def anvil() -> Iterator[chain.Chain]:
+    try:
+        binary = chain.binary()
+    except Refusal as refusal:
+        pytest.skip(refusal.reason)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(binary), "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    node = chain.Chain(f"http://127.0.0.1:{port}")
+    node.wait_ready()
+    yield node
+    child.kill()
+    child.wait()
+
+
+@pytest.fixture
+def custody(host: Host, anvil: chain.Chain) -> Iterator[Custody]:
+    node = Node(anvil.url)
+    yield host(Chain(node, 3))
+    node.close()
+
+
+@pytest.fixture
+def funded(world: World, custody: Custody, anvil: chain.Chain) -> Wallet:
+    wallet = custody.create(world.order("dkls23-secp256k1"))
+    anvil.fund(wallet.body.address, 10 * ETHER)
+    return wallet
+
+
+def send(world: World, custody: Custody, wallet: Wallet, prepared: Prepared) -> Request:
+    payload = prepared.transaction.encode()
+    return custody.submit(Submission(*world.transfer(wallet.body.wallet, payload=payload)))[0]
+
+
+def test_three_transfers_in_one_block_and_a_reorganisation(
+    world: World, custody: Custody, funded: Wallet, anvil: chain.Chain
+) -> None:
+    before = anvil.balance("0x" + RECIPIENT.hex())
+    anvil.call("evm_setAutomine", False)
+    snapshot = anvil.call("evm_snapshot")
+    sent = []
+    for nonce in range(3):
+        prepared = custody.chains.prepare(funded, RECIPIENT, 10**15, b"", None)
+        assert prepared.transaction.nonce == nonce and prepared.transaction.gas_limit == 21_000
+        sent.append(send(world, custody, funded, prepared))
+    assert [request.state for request in sent] == ["broadcast"] * 3
+    anvil.mine()
+    included = [custody.chains.refresh(request) for request in sent]
+    assert {(request.state, request.block, request.status) for request in included} == {("included", 1, "succeeded")}
+    assert anvil.balance("0x" + RECIPIENT.hex()) == before + 3 * 10**15
+    # The chain goes back to where none of it had happened; what was signed is sent again, unchanged.
+    anvil.call("evm_revert", snapshot)
+    back = [custody.chains.refresh(request) for request in included]
+    assert {(request.state, request.block) for request in back} == {("broadcast", None)}
+    anvil.mine(4)
+    final = [custody.chains.refresh(request) for request in back]
+    assert {request.state for request in final} == {"confirmed"}
+    assert [request.hash for request in final] == [request.hash for request in sent]
+    assert anvil.balance("0x" + RECIPIENT.hex()) == before + 3 * 10**15
+
+
+def test_a_node_that_forgot_is_given_the_transaction_again(
+    world: World, custody: Custody, funded: Wallet, anvil: chain.Chain
+) -> None:
+    anvil.call("evm_setAutomine", False)
+    request = send(world, custody, funded, custody.chains.prepare(funded, RECIPIENT, 1, b"", CHAIN_ID))
+    anvil.call("anvil_dropTransaction", "0x" + str(request.hash))
+    anvil.mine()
+    assert custody.chains.refresh(request).state == "broadcast"
+    custody.retry(request.request)
+    anvil.mine()
+    assert custody.chains.refresh(request).state == "included"
+
+
+def test_what_the_node_does_not_take_stays_signed(world: World, custody: Custody, anvil: chain.Chain) -> None:
+    poor = custody.create(world.order("dkls23-secp256k1"))
+    transaction = Transaction(CHAIN_ID, 0, 10**9, 3 * 10**9, 21_000, RECIPIENT, 10**15)
+    request = send(world, custody, poor, Prepared(transaction))
+    assert request.state == "signed" and request.error is not None
+    assert request.error["code"] == "node_unavailable"
+    anvil.fund(poor.body.address, ETHER)
+    assert custody.retry(request.request).state == "broadcast"
+    anvil.mine()
+    assert custody.chains.refresh(custody.requests.get(request.request)).state == "included"
