@@ -28,6 +28,8 @@ PAID = script_of(ADDRESS, "regtest")
 
 Path_ = tuple[int, ...]
 Records = dict[bytes, bytes]
+Paid = tuple[int, bytes] | tuple[int, Path_]
+"""Amount and script, or amount and path for change."""
 
 
 def size(number: int) -> bytes:
@@ -58,18 +60,19 @@ def derivation(wallet: WalletKeys, path: Path_, *, output: bool = False) -> Reco
 
 @dataclass(frozen=True)
 class Coin:
-    """An output of the wallet, at the first place of a transaction that somebody paid it with."""
+    """An output of the wallet, at place `index` of the transaction that paid it."""
 
     previous: Transaction
     path: Path_ = ()
+    index: int = 0
 
     @property
     def outpoint(self) -> Outpoint:
-        return Outpoint(self.previous.txid, 0)
+        return Outpoint(self.previous.txid, self.index)
 
     @property
     def output(self) -> Output:
-        return self.previous.outputs[0]
+        return self.previous.outputs[self.index]
 
 
 def coin(wallet: WalletKeys, amount: int, path: Path_ = (), seed: int = 0, *, segwit: bool = False) -> Coin:
@@ -97,13 +100,12 @@ class Draft:
 def draft(
     wallet: WalletKeys,
     coins: list[Coin],
-    outputs: list[tuple[int, bytes] | tuple[int, Path_]],
+    outputs: list[Paid],
     *,
     version: int = 0,
     locktime: int = 0,
     sequence: int = 0xFFFFFFFD,
 ) -> Draft:
-    """outputs: amount and script, or amount and path for change."""
     paid = [Output(amount, to if isinstance(to, bytes) else wallet.script(to)) for amount, to in outputs]
     unsigned = Transaction(tuple(Input(each.outpoint, sequence) for each in coins), tuple(paid), locktime=locktime)
     ins = [_input(wallet, each) for each in coins]

@@ -26,6 +26,7 @@ from tests.chains.bitcoin_cases import (
     SCHNORR,
     Coin,
     Draft,
+    Paid,
     coin,
     derivation,
     draft,
@@ -548,7 +549,7 @@ def test_nothing_is_lost_between_inputs_and_effects(
     assert found.fee_ceiling == sum(each.output.amount for each in coins) - need
 
 
-def _paid(amount: int, own: bool) -> tuple[int, bytes] | tuple[int, tuple[int, ...]]:
+def _paid(amount: int, own: bool) -> Paid:
     return (amount, ()) if own else (amount, PAID)
 
 
