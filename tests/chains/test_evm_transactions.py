@@ -275,6 +275,7 @@ def test_a_legacy_transaction_names_its_chain_and_is_unsigned(fields: list[Any],
 
 def test_nothing_is_no_transaction() -> None:
     refused("malformed_transaction", Transaction.decode, b"")
+    refused("malformed_transaction", Transaction.decode, b"\xc0")
 
 
 def test_trailing_bytes_and_too_few_fields_are_refused() -> None:
@@ -312,6 +313,7 @@ def test_effects_of_a_transfer() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_data_without_a_whole_selector_cannot_be_judged(size: int) -> None:
     refused("unsupported_transaction", dataclasses.replace(PLAIN, data=bytes(size)).effects)
+    assert dataclasses.replace(PLAIN, data=b"abcd").selector == b"abcd"
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2])
