@@ -3,7 +3,9 @@ restarted signer loads what it had sealed, shakes hands and pairs anew, and sign
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -149,6 +151,33 @@ def test_answers_that_are_lost(custody: Custody) -> None:
             Custody(custody.cluster, {A: link}) as host,
         ):
             assert host.sign(wallet, (A, C)).signers == (B, C)
+
+
+@pytest.mark.parametrize("scheme", [ED25519, MUSIG2, ECDSA])
+def test_many_requests_while_a_signer_restarts(custody: Custody, scheme: str) -> None:
+    """Four at a time, before, during and after. Those that meet a dead signer are replaced or say who is missing; those
+    that begin once it is back succeed, also where nobody can take its place, though all of them mend it at once."""
+    wallet, back = custody.wallet(scheme), threading.Event()
+    custody.require_intact(wallet)
+
+    def requests(_: int) -> list[str]:
+        codes, after = [], 0
+        while after < 3:
+            after += back.is_set()
+            try:
+                custody.sign(wallet)
+            except SigningFailed as failed:
+                codes.append(failed.cause.code if not after else f"{failed.cause.code} afterwards: {failed.refusals}")
+        return codes
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(requests, each) for each in range(4)]
+        custody.cluster.kill(A)
+        custody.cluster.restart(A)
+        back.set()
+        codes = {code for each in running for code in each.result()}
+    assert codes <= {"quorum_unavailable"}
+    custody.require_intact(wallet)
 
 
 # --- While a wallet is made ---
