@@ -190,7 +190,7 @@ def test_an_answer_that_is_too_large_is_a_refusal(tmp_path: Path) -> None:
 
 
 def test_what_is_being_answered_at_the_end_is_answered(tmp_path: Path) -> None:
-    """A signer that is told to stop gives no half-dead answers: threads of an interpreter that ends lose their files."""
+    """No half-dead answers of a signer that is told to stop: threads of an interpreter that ends lose their files."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(payload: bytes) -> bytes:
