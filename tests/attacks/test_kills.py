@@ -4,8 +4,10 @@ restarted signer loads what it had sealed, shakes hands and pairs anew, and sign
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,14 @@ class Once:
             self._action()
             self.done = True
         return messages
+
+
+def pause(custody: Custody, name: str) -> None:
+    """Returns when it has stopped: the signal alone may leave it time for one more answer."""
+    custody.cluster.pause(name)
+    tasks = Path(f"/proc/{custody.cluster.process(name).pid}/task")
+    while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
+        time.sleep(0.001)
 
 
 # --- While signing ---
@@ -114,7 +124,7 @@ def test_a_silent_signer(custody: Custody) -> None:
     """It is there, and says nothing. What it says later, when it wakes up, is nobody's answer."""
     wallet = custody.wallet(ED25519)
     custody.require_intact(wallet)
-    pausing = Once(1, lambda: custody.cluster.pause(C))
+    pausing = Once(1, lambda: pause(custody, C))
     assert custody.sign(wallet, (A, C), route=pausing).signers == (A, B)
     custody.cluster.resume(C)
     custody.require_intact(wallet)
