@@ -27,6 +27,9 @@ IDLE_TIMEOUT = 600.0
 REQUEST_TIMEOUT = 30.0
 """Seconds within which a begun frame must be complete, and an answer be taken."""
 
+GRACE = 2.0
+"""Seconds that requests under way are given at the end."""
+
 BUFFER = 128 * 1024
 """Bytes: a DKLs23 signing round among three fits; what is larger is received in parts."""
 
@@ -42,8 +45,17 @@ class Server:
         self._preamble = preamble
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._closing = threading.Event()
+        self._open: dict[socket.socket, threading.Thread] = {}
+        self._lock = threading.Lock()
 
     def run(self) -> None:
+        """Until `close`. What is being answered then is answered; the interpreter must not end under its threads."""
+        try:
+            self._accept()
+        finally:
+            self._drain()
+
+    def _accept(self) -> None:
         while not self._closing.is_set():
             try:
                 connection, _ = self._listener.accept()
@@ -55,7 +67,20 @@ class Server:
                 _log.warning("refused a connection: %d are open", MAX_CONNECTIONS)
                 connection.close()
                 continue
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            with self._lock:
+                self._open[connection] = thread
+            thread.start()
+
+    def _drain(self) -> None:
+        with self._lock:
+            left = list(self._open.items())
+        for connection, _ in left:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+        deadline = time.monotonic() + GRACE
+        for _, thread in left:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
         self._closing.set()
@@ -79,6 +104,8 @@ class Server:
         except (OSError, EOFError):
             pass  # the host went away; whatever it was told before stands
         finally:
+            with self._lock:
+                del self._open[connection]
             connection.close()
             self._free.release()
 

@@ -102,7 +102,7 @@ class Custody:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.signers.close()
+        self.relay.close()
         self.database.close()
 
     # --- Wallets ---

@@ -3,7 +3,11 @@ restarted signer loads what it had sealed, shakes hands and pairs anew, and sign
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +44,14 @@ class Once:
             self._action()
             self.done = True
         return messages
+
+
+def pause(custody: Custody, name: str) -> None:
+    """Returns when it has stopped: the signal alone may leave it time for one more answer."""
+    custody.cluster.pause(name)
+    tasks = Path(f"/proc/{custody.cluster.process(name).pid}/task")
+    while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
+        time.sleep(0.001)
 
 
 # --- While signing ---
@@ -112,7 +124,7 @@ def test_a_silent_signer(custody: Custody) -> None:
     """It is there, and says nothing. What it says later, when it wakes up, is nobody's answer."""
     wallet = custody.wallet(ED25519)
     custody.require_intact(wallet)
-    pausing = Once(1, lambda: custody.cluster.pause(C))
+    pausing = Once(1, lambda: pause(custody, C))
     assert custody.sign(wallet, (A, C), route=pausing).signers == (A, B)
     custody.cluster.resume(C)
     custody.require_intact(wallet)
@@ -149,6 +161,33 @@ def test_answers_that_are_lost(custody: Custody) -> None:
             Custody(custody.cluster, {A: link}) as host,
         ):
             assert host.sign(wallet, (A, C)).signers == (B, C)
+
+
+@pytest.mark.parametrize("scheme", [ED25519, MUSIG2, ECDSA])
+def test_many_requests_while_a_signer_restarts(custody: Custody, scheme: str) -> None:
+    """Four at a time, before, during and after. Those that meet a dead signer are replaced or say who is missing; those
+    that begin once it is back succeed, also where nobody can take its place, though all of them mend it at once."""
+    wallet, back = custody.wallet(scheme), threading.Event()
+    custody.require_intact(wallet)
+
+    def requests(_: int) -> list[str]:
+        codes, after = [], 0
+        while after < 3:
+            after += back.is_set()
+            try:
+                custody.sign(wallet)
+            except SigningFailed as failed:
+                codes.append(failed.cause.code if not after else f"{failed.cause.code} afterwards: {failed.refusals}")
+        return codes
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(requests, each) for each in range(4)]
+        custody.cluster.kill(A)
+        custody.cluster.restart(A)
+        back.set()
+        codes = {code for each in running for code in each.result()}
+    assert codes <= {"quorum_unavailable"}
+    custody.require_intact(wallet)
 
 
 # --- While a wallet is made ---

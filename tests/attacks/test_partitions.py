@@ -98,6 +98,7 @@ def test_a_restarted_signer_that_reaches_one_of_two(breakable: Custody, cut_off:
     """C comes back without its channels and pairings: with B it has them again, with A only after the cut."""
     wallet = breakable.wallet(ECDSA)
     breakable.cluster.restart(C)
-    assert cut_off.sign(wallet, (A, C)).signers == (B, C)
-    assert cut_off.sign(wallet, (A, B)).signers == (A, B)
+    assert cut_off.sign(wallet, (A, C)).signers != (A, C)
+    for names in ((B, C), (A, B)):
+        assert cut_off.sign(wallet, names).signers == names
     breakable.require_intact(wallet)

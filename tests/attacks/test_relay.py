@@ -172,7 +172,7 @@ def test_one_bit_changed_while_signing(custody: Custody, wallet: Wallet, place: 
             fail_from(run, A)
 
 
-@pytest.mark.parametrize("cut", [0, ID, ID + COUNTER, -1])
+@pytest.mark.parametrize("cut", [0, ID - 1, ID, ID + COUNTER, -1])
 def test_a_message_cut_short(custody: Custody, wallet: Wallet, cut: int) -> None:
     with custody.signing(wallet) as run:
         (sender, sealed), *others = run.letters(A)

@@ -249,6 +249,11 @@ def test_a_core_that_says_something_else_is_refused(changes: dict[str, Any], cod
     refused(code, Pair().run, m2=lambda m2: with_core(m2, **(changes if "c" in changes.values() else swapped)))
 
 
+@pytest.mark.parametrize("name", ["m1", "m2", "m3", "m4"])
+def test_a_message_has_no_other_fields(name: str) -> None:
+    refused("malformed_message", Pair().run, **{name: lambda message: changed(message, more=1)})
+
+
 def test_orders_epochs_and_modes_are_each_ends_own() -> None:
     """Two ends that were told different things do not meet, whoever is right."""
     other = order(roster=roster_order().roster, nonce=b"\1" * 32)

@@ -130,7 +130,12 @@ def test_up_ends_with_everything_it_started(tmp_path: Path, number: signal.Signa
     log = tmp_path / "out"
     with log.open("wb") as out:
         child = subprocess.Popen([*command, "--json"], stdout=out, stderr=subprocess.DEVNULL, start_new_session=True)
-    started = _json(log, child)
+    try:
+        started = _json(log, child)
+    except AssertionError:
+        child.terminate()
+        child.wait(30)
+        raise
     pids = list(started["processes"].values())
     assert len(pids) == 5 and all(alive(pid) for pid in pids)
     os.kill(child.pid, number)

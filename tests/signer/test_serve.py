@@ -187,3 +187,30 @@ def test_an_answer_that_is_too_large_is_a_refusal(tmp_path: Path) -> None:
     refused("oversized_frame", frame.decode_answer, ask(client, cbor.encode([1, "status", {}])))
     with pytest.raises(StopIteration):
         next(loop)
+
+
+def test_what_is_being_answered_at_the_end_is_answered(tmp_path: Path) -> None:
+    """No half-dead answers of a signer that is told to stop: threads of an interpreter that ends lose their files."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(payload: bytes) -> bytes:
+        begun.set()
+        assert go_on.wait(30)
+        return payload
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "s"))
+    listener.listen(1)
+    server = Server(listener, slow, None)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(tmp_path / "s"))
+        client.sendall(frame.encode_frame(b"last"))
+        assert begun.wait(30)
+        server.close()
+        go_on.set()
+        assert answer(client) == b"last"
+        thread.join(30)
+        assert not thread.is_alive() and over(client)

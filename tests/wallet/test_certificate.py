@@ -197,6 +197,7 @@ FIELDS: list[dict[str, Any]] = [
     {"transcript": None},
     {"tests": [{"set": ["a", "b"], "signature": bytes(129)}]},
     {"tests": [{"set": ["a", "b"]}]},
+    {"tests": [{"set": ["a", "b"], "signature": b"", "more": 1}]},
     {"tests": [{"set": [b"a"], "signature": b""}]},
     {"tests": [["a", "b"]]},
     {"tests": [{"set": ["a", "b"], "signature": b""}] * 10},
@@ -217,6 +218,7 @@ def test_a_certificate_is_a_body_and_attestations_in_order() -> None:
     wrongs: list[dict[str, Any]] = [
         {"body": b""},
         {"body": b"", "attestations": [["a"]]},
+        {"body": b"", "attestations": [], "more": 1},
         {"body": b"", "attestations": [["a", b""]] * 10},
     ]
     for wrong in wrongs:

@@ -92,10 +92,21 @@ def test_the_officers_are_those_of_the_verifier(pinned: Officers) -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", [[bytes(32)], [bytes(31), bytes(64)], [bytes(32), bytes(63)], [bytes(32), bytes(64), b""], bytes(96)]
+    "pair",
+    [
+        [bytes(32)],
+        [bytes(31), bytes(64)],
+        [bytes(32), bytes(63)],
+        [bytes(32), bytes(64), b""],
+        bytes(96),
+        b"ab",
+        {"a": bytes(32), "b": bytes(64)},
+    ],
+    ids=range(7),
 )
 def test_a_signature_is_a_key_and_64_bytes(pair: cbor.Value) -> None:
     refused("malformed_message", SignedOrder.decode, cbor.encode({"order": RAW, "signatures": [pair]}))
+    refused("malformed_message", SignedOrder.decode, cbor.encode({"order": RAW, "signatures": [], "more": 1}))
 
 
 # --- What officers may order ---
@@ -255,6 +266,12 @@ def test_enclaves_are_on_different_instances() -> None:
     # Two tokens beside each other have no such register, and rosters need not pin it.
     order(roster=(member("a", "pkcs11"), member("b", "pkcs11")))
     order(roster=tuple(dataclasses.replace(member(name), measurements=without("pcr4")) for name in "ab"))
+
+
+def test_two_members_may_not_share_a_name() -> None:
+    """A name is what messages are sealed for, and what blame names."""
+    twins = (member("a", "pkcs11"), member("a", "pkcs11", trust=bytes(32)))
+    assert "share a name" in refused("bad_order", order, roster=twins).reason
 
 
 # --- Who is who ---

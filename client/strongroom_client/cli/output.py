@@ -86,6 +86,8 @@ def print_refusal(refusal: Refusal, *, as_json: bool) -> None:
 
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    # `strongroom up --json` goes on for hours after it said what it started.
+    sys.stdout.flush()
 
 
 def progress(text: str) -> None:
