@@ -164,6 +164,7 @@ def test_our_own_output_without_its_path_is_a_transfer(wallet: WalletKeys) -> No
     change = made.outputs[1]
     for changed in (
         {},
+        {key[:1] + OTHERS.public_key[-len(key) + 1 :]: value for key, value in change.items()},
         {key: value.replace(wallet.fingerprint, OTHERS.fingerprint) for key, value in change.items()},
         {key: value[:-1] + bytes((value[-1] ^ 1,)) for key, value in change.items()},
         change | {next(iter(change))[:1] + bytes(31 if wallet is SCHNORR else 32) + b"\1": next(iter(change.values()))},
