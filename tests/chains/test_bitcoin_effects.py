@@ -415,8 +415,13 @@ def test_versions_that_nodes_relay(version: int) -> None:
 def test_locktime_and_sequence_are_the_requesters() -> None:
     for locktime in (0, 900_000, 2**32 - 1):
         for sequence in (0, 1, 0xFFFFFFFD, 0xFFFFFFFF):
-            made = draft(ECDSA, [coin(ECDSA, 600)], [(500, PAID)], locktime=locktime, sequence=sequence)
-            assert effects(made).fee_ceiling == 100
+            made = [
+                draft(ECDSA, [coin(ECDSA, 600)], [(500, PAID)], version=version, locktime=locktime, sequence=sequence)
+                for version in (0, 2)
+            ]
+            read = [decode(each.payload(), ECDSA, "regtest") for each in made]
+            assert read[0].psbt.transaction == read[1].psbt.transaction == made[0].unsigned
+            assert read[0].effects.fee_ceiling == 100
 
 
 @pytest.mark.parametrize(
@@ -485,6 +490,9 @@ def test_signed_takes_no_input_that_decode_refuses() -> None:
     for changed in ({b"\x03": number(2)}, derivation(OTHERS, (1,))):
         copy = Draft(made.common, [made.inputs[0] | changed, made.inputs[1]], made.outputs)
         refused("unsupported_transaction", signed, Psbt.decode(copy.payload()), [bytes(65)] * 2)
+    other = {key: value for key, value in made.inputs[0].items() if key[0] != 0x06} | derivation(OTHERS, (0, 3))
+    payload = Draft(made.common, [other, made.inputs[1]], made.outputs).payload()
+    refused("unsupported_transaction", signed, Psbt.decode(payload), [bytes(65)] * 2)
     p2pkh = draft(
         ECDSA, [Coin(Transaction(coin(ECDSA, 1).previous.inputs, (Output(9, write("p2pkh", bytes(20))),)))], [(5, PAID)]
     )
