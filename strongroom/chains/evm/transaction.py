@@ -62,11 +62,15 @@ class Transaction:
         else:
             what = _NAMES.get(kind, f"transactions of type {kind}")
             raise Refusal("unsupported_transaction", f"{what} are not signed")
-        if transaction.max_priority_fee > transaction.max_fee:
+        return transaction.checked()
+
+    def checked(self) -> Transaction:
+        """Itself, if a decoder would take it. Raises Refusal as `decode`."""
+        if self.max_priority_fee > self.max_fee:
             raise Refusal("malformed_transaction", "the priority fee is over the maximal fee")
-        if transaction.chain_id == 0:
+        if self.chain_id == 0:
             raise Refusal("unsupported_transaction", "without a chain id (EIP-155) it would be good on every chain")
-        return transaction
+        return self
 
     def _items(self) -> list[rlp.Item]:
         """What is common to all types: from nonce or chain id to call data."""
