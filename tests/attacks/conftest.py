@@ -9,12 +9,26 @@ import pytest
 from strongroom_client.cluster.cluster import Cluster
 from strongroom_host.storage.wallets import Wallet
 from tests.attacks.custody import ECDSA, ED25519, SCHEMES, Custody
+from tests.attacks.lingering import Lingering
 
 
 @pytest.fixture(scope="session")
-def custody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Custody]:
+def _begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Custody, Lingering]]:
+    for custody in _custody(tmp_path_factory, "custody"):
+        with Lingering(custody) as lingering:
+            yield custody, lingering
+
+
+@pytest.fixture(scope="session")
+def custody(_begun: tuple[Custody, Lingering]) -> Custody:
     """Its signers are never restarted, so that nothing they forget can be forgiven."""
-    yield from _custody(tmp_path_factory, "custody")
+    return _begun[0]
+
+
+@pytest.fixture(scope="session")
+def lingering(_begun: tuple[Custody, Lingering]) -> Lingering:
+    """What was begun when `custody` was, and not touched since."""
+    return _begun[1]
 
 
 @pytest.fixture(scope="session")

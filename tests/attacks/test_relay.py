@@ -11,7 +11,7 @@ from strongroom.channel.session import COUNTER, ID
 from strongroom.errors import Refusal
 from strongroom.signer.ceremonies import MAX_INFLIGHT
 from strongroom.signer.tickets import MAX_OUTSTANDING
-from strongroom_host.relay.signing import trips
+from strongroom_host.relay.signing import SigningFailed, trips
 from strongroom_host.storage.wallets import Wallet
 from tests.attacks.custody import ECDSA, ED25519, MUSIG2, TAPROOT, Body, Custody
 from tests.attacks.hand import Run, flipped, refused
@@ -339,16 +339,23 @@ def test_a_set_that_is_none(custody: Custody, ed25519: Wallet, names: tuple[str,
 
 
 def test_two_intents_under_one_request_id(custody: Custody, wallet: Wallet) -> None:
-    """Each signer that knows the id refuses the second; the first may be tried again."""
+    """Any two sets of a quorum share a signer, and that one refuses the second intent, whoever else has never heard of
+    the first. The first may be tried again."""
     intent = custody.intent(wallet)
-    names = custody.sets(wallet)[0]
-    custody.sign(wallet, names, intent=intent)
+    first, *others = custody.sets(wallet)
+    custody.sign(wallet, first, intent=intent)
     other = dataclasses.replace(intent, expiry=intent.expiry + 1)
-    body = custody.sign_body(wallet, names, other)
-    for name in names:
-        with refused("request_conflict", by=name):
-            custody.start(name, "sign.start", body | {"tickets": list(custody.tickets(names)), "attempt": 1})
-    assert custody.sign(wallet, names, intent=intent).signers == names
+    for names in (first, *others):
+        knowing = [name for name in names if name in first]
+        assert knowing
+        body = custody.sign_body(wallet, names, other)
+        for name in knowing:
+            with refused("request_conflict", by=name):
+                custody.start(name, "sign.start", body | {"tickets": list(custody.tickets(names)), "attempt": 1})
+    with pytest.raises(SigningFailed) as failed:
+        custody.send(wallet, other, bytes(32))
+    assert failed.value.cause.code == "request_conflict"
+    assert custody.sign(wallet, first, intent=intent).signers == first
 
 
 # --- Tickets ---

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from strongroom import schemes, signatures
+from strongroom.channel.envelope import Envelope
 from strongroom.errors import Refusal
 from strongroom.intent.judge import to_sign
 from strongroom.signer import tickets
 from strongroom.signer.ceremonies import MAX_IDLE, MAX_INFLIGHT, MAX_SKEW
 from strongroom.wire import cbor
-from tests.signer.cluster import Cluster, Message, Run, loaded
-from tests.signer.corrupt import corrupt, reform
+from tests.signer.cluster import NOW, Cluster, Message, Run, loaded
+from tests.signer.corrupt import Said, corrupt, reform
 from tests.wire.refused import refused
 
 PAIR = ("a", "b")
@@ -392,3 +393,19 @@ def test_many_ceremonies_of_one_wallet_run_at_once(cluster: Cluster) -> None:
         schemes.verify(cluster.order.scheme, cluster.public_key, to_sign(intent, cluster.order), signature)
         for intent, signature in zip(intents, signatures, strict=True)
     )
+
+
+def test_what_travels_in_a_signing_round() -> None:
+    """Only a DKG signs and echoes its broadcasts; a boot key signs nothing else in a sealed message."""
+    cluster = loaded()
+    heard: list[Envelope] = []
+
+    def note(said: Said) -> Envelope:
+        heard.append(said.envelope)
+        return said.envelope
+
+    corrupt(cluster["a"], cluster.order_id, note)
+    signing(cluster).start()
+    [envelope] = heard
+    assert (envelope.clock, envelope.echo, envelope.signature) == (NOW, bytes(32), None)
+    assert envelope.broadcast is not None
