@@ -24,6 +24,7 @@ from strongroom.chains.evm import Transaction
 from strongroom.intent.intent import Intent, intent_signing_bytes
 from strongroom.intent.judge import to_sign
 from strongroom.policy.policy import EvmRules, Policy
+from strongroom.wallet.certificate import Body
 from strongroom.wallet.order import Member, Order, SignedOrder, order_id, order_signing_bytes
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
@@ -55,7 +56,7 @@ LIMIT: Final = 10**18
 FEE_CEILING: Final = 10**16
 TRANSACTION: Final = Transaction(CHAIN_ID, 0, 10**9, 2 * 10**9, 21_000, RECIPIENT, 10**15)
 
-Body = dict[str, cbor.Value]
+Ask = dict[str, cbor.Value]
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class Custody:
         intent = intent or self.intent(wallet)
         message = to_sign(intent, wallet.signed_order.order)
         signed = self.send(wallet, intent, message, names, route)
-        assert verified(wallet, message, signed.signature)
+        assert verifies(wallet.body, message, signed.signature)
         return signed
 
     def send(
@@ -223,7 +224,7 @@ class Custody:
 
     # --- What a dishonest host does ---
 
-    def ask(self, name: str, operation: str, body: Body | None = None) -> Fields:
+    def ask(self, name: str, operation: str, body: Ask | None = None) -> Fields:
         """Raises the signer's Refusal."""
         return self.signers.call(name, operation, body or {}, timeout=30.0)
 
@@ -244,13 +245,13 @@ class Custody:
     def tickets(self, names: Sequence[str]) -> list[bytes]:
         return [_bytes(self.ask(name, "tickets", {"count": 1}).raw("tickets")) for name in names]
 
-    def start(self, name: str, operation: str, body: Body) -> Step:
+    def start(self, name: str, operation: str, body: Ask) -> Step:
         return read_step(name, self.ask(name, operation, body))
 
-    def begin(self, operation: str, bodies: Mapping[str, Body]) -> Run:
+    def begin(self, operation: str, bodies: Mapping[str, Ask]) -> Run:
         """The same tickets for everybody, fresh; `bodies` may hold others."""
         tickets = self.tickets(list(bodies))
-        common: Body = {"tickets": list(tickets), "attempt": 1}
+        common: Ask = {"tickets": list(tickets), "attempt": 1}
         with ExitStack() as undo:
             run = undo.enter_context(Run(self.signers))
             for name, body in bodies.items():
@@ -263,7 +264,7 @@ class Custody:
         chosen = tuple(names or self.sets(wallet)[0])
         return self.begin("sign.start", dict.fromkeys(chosen, self.sign_body(wallet, chosen, intent)))
 
-    def sign_body(self, wallet: Wallet, names: Sequence[str], intent: Intent | None = None) -> Body:
+    def sign_body(self, wallet: Wallet, names: Sequence[str], intent: Intent | None = None) -> Ask:
         intent = intent or self.intent(wallet)
         signature = self.approve(intent)
         return {"wallet": wallet.body.wallet, "intent": intent.encode(), "signature": signature, "set": list(names)}
@@ -274,11 +275,11 @@ class Custody:
         for name in names:
             self.ask(name, "order.accept", {"order": order.encode()})
         self.connect(order)
-        body: Body = {"order": order.order_id}
+        body: Ask = {"order": order.order_id}
         return self.begin("dkg.start", dict.fromkeys(names, body))
 
     def pairing(self, wallet: Wallet, first: str, second: str) -> Run:
-        bodies: dict[str, Body] = {
+        bodies: dict[str, Ask] = {
             name: {"wallet": wallet.body.wallet, "peer": peer} for name, peer in ((first, second), (second, first))
         }
         return self.begin("pair.start", bodies)
@@ -290,9 +291,9 @@ class Custody:
         self.relay.handshakes.open(order.order_id, pairs)
 
 
-def verified(wallet: Wallet, message: bytes, signature: bytes) -> bool:
+def verifies(body: Body, message: bytes, signature: bytes) -> bool:
     """By libsecp256k1 or OpenSSL, under the key of the wallet's certificate."""
-    body, scheme = wallet.body, wallet.signed_order.order.scheme
+    scheme = body.order.order.scheme
     if scheme == ECDSA:
         key = coincurve.PublicKey.from_signature_and_message(signature, message, hasher=None)
         return bool(key.format() == body.public_key)

@@ -106,14 +106,14 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def processes(leader: int) -> list[int]:
-    """Those of the session that the cluster started under this process id."""
+    """Those of the session that the cluster started under this process id, the dead that wait for nobody left out."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            session = int(stat.read_text().rpartition(")")[2].split()[3])
+            fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if session == leader:
+        if int(fields[3]) == leader and fields[0] != "Z":
             found.append(int(stat.parent.name))
     return found
 

@@ -18,7 +18,7 @@ from strongroom.wire import cbor
 from strongroom_client import keyfiles
 from strongroom_host.relay.signing import SigningFailed
 from strongroom_host.storage.wallets import Wallet
-from tests.attacks.custody import CONTRACT, FEE_CEILING, LIMIT, TRANSACTION, TRANSFER, Body, Custody
+from tests.attacks.custody import CONTRACT, FEE_CEILING, LIMIT, TRANSACTION, TRANSFER, Ask, Custody
 from tests.attacks.hand import flipped, refused
 
 A, B, C = "enclave-1", "enclave-2", "hsm-1"
@@ -29,7 +29,7 @@ def every_signer_refuses(custody: Custody, wallet: Wallet, code: str, intent: by
         chosen = next(each for each in custody.sets(wallet) if name in each)
         inflight = custody.status(name).inflight
         tickets = custody.tickets(chosen)
-        body: Body = {
+        body: Ask = {
             "wallet": wallet.body.wallet,
             "intent": intent,
             "signature": signature,
@@ -40,7 +40,7 @@ def every_signer_refuses(custody: Custody, wallet: Wallet, code: str, intent: by
         with refused(code, by=name):
             custody.start(name, "sign.start", body)
         assert custody.status(name).inflight == inflight
-        allowed: Body = custody.sign_body(wallet, chosen) | {"tickets": list(tickets), "attempt": 1}
+        allowed: Ask = custody.sign_body(wallet, chosen) | {"tickets": list(tickets), "attempt": 1}
         step = custody.start(name, "sign.start", allowed)
         custody.ask(name, "ceremony.abort", {"ceremony": step.ceremony})
 

@@ -13,7 +13,7 @@ from strongroom.signer.ceremonies import MAX_INFLIGHT
 from strongroom.signer.tickets import MAX_OUTSTANDING
 from strongroom_host.relay.signing import SigningFailed, trips
 from strongroom_host.storage.wallets import Wallet
-from tests.attacks.custody import ECDSA, ED25519, MUSIG2, TAPROOT, Body, Custody
+from tests.attacks.custody import ECDSA, ED25519, MUSIG2, TAPROOT, Ask, Custody
 from tests.attacks.hand import Run, flipped, refused
 
 A, B, C = "enclave-1", "enclave-2", "hsm-1"
@@ -260,7 +260,7 @@ def test_half_a_pairing_is_found_out_and_mended(custody: Custody, ecdsa: Wallet)
 # --- Signers told different things ---
 
 
-def diverging(custody: Custody, bodies: dict[str, Body]) -> None:
+def diverging(custody: Custody, bodies: dict[str, Ask]) -> None:
     """Their ceremonies have different ids, so that what they say does not open, under either id."""
     with custody.begin("sign.start", bodies) as run:
         first, second = bodies
@@ -276,9 +276,9 @@ def test_the_set_split(custody: Custody, ecdsa: Wallet) -> None:
     """A believes in {A, B}, B in {B, C}: no set that nobody asked for can come together."""
     intent = custody.intent(ecdsa)
     tickets = dict(zip((A, B, C), custody.tickets((A, B, C)), strict=True))
-    bodies: dict[str, Body] = {}
+    bodies: dict[str, Ask] = {}
     for name, chosen in ((A, (A, B)), (B, (B, C))):
-        spent: Body = {"tickets": [tickets[each] for each in chosen]}
+        spent: Ask = {"tickets": [tickets[each] for each in chosen]}
         bodies[name] = custody.sign_body(ecdsa, chosen, intent) | spent
     with custody.begin("sign.start", bodies) as run:
         with refused("channel_link", by=B, verdict="link"):
@@ -333,7 +333,7 @@ def test_the_set_in_another_order_is_the_same_set(custody: Custody, ed25519: Wal
 )
 def test_a_set_that_is_none(custody: Custody, ed25519: Wallet, names: tuple[str, ...], code: str) -> None:
     tickets = custody.tickets([A] * len(names))
-    body: Body = custody.sign_body(ed25519, names) | {"tickets": list(tickets), "attempt": 1}
+    body: Ask = custody.sign_body(ed25519, names) | {"tickets": list(tickets), "attempt": 1}
     with refused(code, by=A):
         custody.start(A, "sign.start", body)
 
@@ -362,7 +362,7 @@ def test_two_intents_under_one_request_id(custody: Custody, wallet: Wallet) -> N
 
 
 def start_with(custody: Custody, wallet: Wallet, tickets: list[bytes]) -> None:
-    body: Body = custody.sign_body(wallet, (A, B)) | {"tickets": list(tickets), "attempt": 1}
+    body: Ask = custody.sign_body(wallet, (A, B)) | {"tickets": list(tickets), "attempt": 1}
     custody.ask(A, "ceremony.abort", {"ceremony": custody.start(A, "sign.start", body).ceremony})
 
 
@@ -403,7 +403,7 @@ def test_too_many_ceremonies(custody: Custody, ed25519: Wallet) -> None:
         others = []
         body = custody.sign_body(ed25519, (A, C))
         while True:
-            tickets: Body = {"tickets": list(custody.tickets((A, C))), "attempt": 1}
+            tickets: Ask = {"tickets": list(custody.tickets((A, C))), "attempt": 1}
             try:
                 others.append(custody.start(A, "sign.start", body | tickets).ceremony)
             except Refusal as refusal:
