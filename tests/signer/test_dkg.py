@@ -263,6 +263,15 @@ def test_a_lying_echo_convicts_nobody() -> None:
     assert equivocators(proofs[0], proofs[1], boot_keys) == ()
 
 
+def test_a_testimony_of_a_round_without_broadcasts_is_read_all_the_same() -> None:
+    """Round 1 of the ECDSA DKG is private: there is nothing to convict anybody of."""
+    cluster, run = with_liar(told(2, echo=lambda said: bytes(32)), ECDSA)
+    faults = run.turn().faults()
+    proofs = [cast(bytes, faults[name].proof) for name in "ab"]
+    boot_keys = {name: cluster[name].call("status")["public_key"] for name in cluster.names}
+    assert equivocators(proofs[0], proofs[1], boot_keys) == ()
+
+
 def test_there_is_nothing_to_echo_in_the_first_round() -> None:
     _, run = with_liar(told(1, echo=lambda said: b"\1" * 32))
     assert {fault.code for name, fault in run.faults().items() if name in "ab"} == {"split_view"}

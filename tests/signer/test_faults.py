@@ -201,6 +201,21 @@ def test_a_lie_about_the_pairing_costs_the_pair_and_blames_nobody(ecdsa: Cluster
     ecdsa.sign(ecdsa.intent(), PAIR)
 
 
+def test_the_pairing_is_echoed_in_the_first_signing_round_and_nowhere_else(ecdsa: Cluster) -> None:
+    heard: list[tuple[int, bytes]] = []
+
+    def note(said: Said) -> Envelope:
+        heard.append((said.round, said.envelope.echo))
+        return said.envelope
+
+    corrupt(ecdsa["a"], ecdsa.order_id, note)
+    digest = held(ecdsa, "a")
+    signing(ecdsa).all()
+    ecdsa.pairing(*PAIR).all()
+    reform(ecdsa["a"], ecdsa.order_id)
+    assert heard == [(1, digest), (2, bytes(32)), (1, bytes(32)), (2, bytes(32))]
+
+
 def test_a_lie_in_a_set_up_leaves_the_pair_unpaired() -> None:
     cluster = loaded(ECDSA)
     corrupt(cluster["c"], cluster.order_id, garbled(16, at=2))
