@@ -5,6 +5,7 @@ The owner's file is read at each request: {"keys": [{"arn": "arn:aws:kms:...", "
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -72,9 +73,17 @@ class KeyStore:
     def _master(self, arn: str) -> bytes:
         path = self.directory / f"{hashlib.sha256(arn.encode()).hexdigest()[:32]}.master"
         if not path.exists():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            write_private(path, os.urandom(32))
+            self._make_master(path)
         return path.read_bytes()
+
+    def _make_master(self, path: Path) -> None:
+        """Whole or not at all, and once: two requests at a time may be the first ones."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.urandom(8).hex()}")
+        write_private(draft, os.urandom(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
 
 
 def _aad(context: Mapping[str, str]) -> bytes:

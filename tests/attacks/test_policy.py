@@ -73,7 +73,6 @@ REFUSED_BY_POLICY = {
     "foreign recipient": (transaction(to=STRANGER), "policy_recipient"),
     "the contract itself": (transaction(to=CONTRACT), "policy_recipient"),
     "wrong chain": (transaction(chain_id=1), "policy_chain"),
-    "no chain": (transaction(chain_id=0), "policy_chain"),
     "fee over the ceiling": (transaction(max_fee=FEE_CEILING // 21_000 + 1), "policy_fee"),
     "gas over the ceiling": (transaction(gas_limit=(1 << 64) - 1), "policy_fee"),
     "another method": (transaction(**CALL | {"data": b"\xde\xad\xbe\xef"}), "policy_call"),
@@ -83,14 +82,16 @@ REFUSED_BY_POLICY = {
 }
 
 REFUSED_TO_DECODE = {
-    "empty": (b"", "unsupported_transaction"),
-    "legacy": (b"\xc0", "unsupported_transaction"),
+    "empty": (b"", "malformed_transaction"),
+    "no chain": (transaction(chain_id=0), "unsupported_transaction"),
+    "legacy without EIP-155": (rlp.encode([b"\x01"] * 6), "malformed_transaction"),
+    "EIP-7702": (b"\x04" + TRANSACTION.encode()[1:], "unsupported_transaction"),
     "EIP-4844": (b"\x03" + TRANSACTION.encode()[1:], "unsupported_transaction"),
     "trailing byte": (TRANSACTION.encode() + b"\0", "malformed_transaction"),
     "cut short": (TRANSACTION.encode()[:-1], "malformed_transaction"),
     "contract creation": (items(change=put(5, b"")), "unsupported_transaction"),
     "recipient of 21 bytes": (items(change=put(5, bytes(21))), "unsupported_transaction"),
-    "access list": (items(change=put(8, [[STRANGER, []]])), "unsupported_transaction"),
+    "access list of no addresses": (items(change=put(8, [[STRANGER[1:], []]])), "malformed_transaction"),
     "leading zero": (items(change=put(6, b"\0\x01")), "malformed_transaction"),
     "value of 33 bytes": (items(change=put(6, b"\x01" * 33)), "malformed_transaction"),
     "a list where a number is": (items(change=put(1, [])), "malformed_transaction"),
