@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -41,9 +42,11 @@ class Signer:
     def _serve(self, connection: socket.socket) -> None:
         assert connection.recv(64) == b"CONNECT 5000\n"
         connection.sendall(b"OK 5000\n")
-        while (request := adversary.read_frame(connection)) is not None:
-            self.heard.append(request)
-            connection.sendall(frame.encode_frame(cbor.encode([1, True, {"messages": SEALED}])))
+        # `close` takes the connection away under this thread.
+        with contextlib.suppress(OSError):
+            while (request := adversary.read_frame(connection)) is not None:
+                self.heard.append(request)
+                connection.sendall(frame.encode_frame(cbor.encode([1, True, {"messages": SEALED}])))
 
     def close(self) -> None:
         for each in (self._server, *self.connections):
