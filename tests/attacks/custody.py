@@ -106,6 +106,10 @@ class Custody:
         self.relay.close()
         self.database.close()
 
+    def rest(self) -> None:
+        """Returns when the relay sets nothing up ahead any more, for signers that it saw restarted."""
+        self.relay._warmer.close()
+
     # --- Wallets ---
 
     def order(

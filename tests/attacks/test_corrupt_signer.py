@@ -368,6 +368,7 @@ def test_an_old_disk_after_a_ban(custody: Custody, corrupt: Corrupt, ecdsa: Wall
             run.feed(A)
         corrupt.lie = None
         record = custody.record(ecdsa, A)
+        custody.rest()
         custody.cluster.restart(A)
         custody.ask(A, "wallet.load", {"record": record, "body": ecdsa.body_bytes})
         custody.connect(ecdsa.signed_order)

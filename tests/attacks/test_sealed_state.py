@@ -31,6 +31,10 @@ def forgetful(breakable: Custody) -> Iterator[Custody]:
     """An enclave and the HSM signer were restarted and have nothing but what the host gives them. After all attacks
     they are given the truth."""
     wallets = [breakable.wallet(ECDSA), breakable.wallet(ED25519), breakable.wallet(ED25519, 3)]
+    # Earlier attacks may have restarted B: it is to hold every wallet while A and C hold none.
+    for wallet in wallets:
+        breakable.require_intact(wallet)
+    breakable.rest()
     for name in (A, C):
         breakable.cluster.restart(name)
     yield breakable
@@ -167,6 +171,7 @@ def test_the_blob_of_an_earlier_deal(breakable: Custody) -> None:
     old = {name: fields.blob("record") for name, fields in first.items()}
     wallet = breakable.create(order)
     assert wallet.body.wallet != Record.decode(old[A]).wallet
+    breakable.rest()
     breakable.cluster.restart(A)
     with refused("bad_certificate", by=A):
         load(breakable, A, old[A], wallet.body_bytes)
@@ -184,6 +189,7 @@ def blank(breakable: Custody) -> Iterator[Callable[[], Fields]]:
     """A restarted enclave, and what loads its share. Afterwards KMS is as it was, and the wallet signs."""
     custody, wallet = breakable, breakable.wallet(ED25519)
     record = custody.record(wallet, A)
+    custody.rest()
     custody.cluster.restart(A)
     keys = custody.cluster.plan.kms_keys
     before = keys.read_bytes()
