@@ -87,7 +87,7 @@ def test_digests_are_embits(
     assert decoded.psbt.transaction.encode() == theirs.tx.serialize()
     assert decoded.effects.fee_ceiling == theirs.fee()
     for place, signing in enumerate(decoded.to_sign):
-        # embit says ALL unless told otherwise, for Taproot too (shared/DEPENDENCIES.md).
+        # embit says ALL unless told otherwise, for Taproot too.
         kind = SIGHASH.ALL if wallet is ECDSA or (explicit and place == 0) else SIGHASH.DEFAULT
         assert signing.message == theirs.sighash(place, sighash=kind)
 
