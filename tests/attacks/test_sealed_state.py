@@ -34,6 +34,8 @@ def forgetful(breakable: Custody) -> Iterator[Custody]:
     # Earlier attacks may have restarted B: it is to hold every wallet while A and C hold none.
     for wallet in wallets:
         breakable.require_intact(wallet)
+    for wallet in wallets:
+        breakable.require_intact(wallet)
     breakable.rest()
     for name in (A, C):
         breakable.cluster.restart(name)
