@@ -16,6 +16,7 @@ from strongroom.wallet.record import MAX_SIZE, Record, sealing_context, share_aa
 from strongroom.wire import cbor
 from tests.signer.cluster import Cluster, Node, Plan, kept, loaded
 from tests.signer.corrupt import flip
+from tests.signer.seals import resealed
 from tests.wallet.orders import ECDSA, MUSIG2, OFFICER_KEYS, SCHEMES, order, signed
 from tests.wire.refused import refused
 
@@ -155,6 +156,17 @@ def test_a_changed_record_is_refused(cluster: Cluster, changes: Callable[[Record
     refused(code, load, node, dataclasses.replace(record, **changes(record)))
     assert [row["phase"] for row in node.call("status")["wallets"]] in ([], ["ordered"])
     assert load(node, record, cluster.body)["phase"] == "certified"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_share_that_does_not_match_its_public_key_is_refused(scheme: str) -> None:
+    """Under an honest seal: of a faulty HSM, or of a bug. Such a share would sign nothing, and cost the wallet."""
+    cluster = loaded(scheme)
+    node, _ = restarted(cluster)
+    wrong = resealed(cluster, "a", lambda scalar: flip(scalar, 16))
+    assert resealed(cluster, "a", bytes).encode() == cluster.records["a"]
+    refused("seal_mismatch", load, node, wrong)
+    assert node.phase == "ordered"
 
 
 def test_a_record_of_another_wallet_of_the_same_order_is_that_wallet() -> None:

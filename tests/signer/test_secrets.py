@@ -10,28 +10,17 @@ from collections.abc import Iterator
 import pytest
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from strongroom.wallet.record import Record, share_aad
 from tests.channel.pair import Pair
 from tests.signer.cluster import Cluster, Plan
 from tests.signer.corrupt import corrupt
+from tests.signer.seals import secret
 from tests.wallet.orders import TAPROOT
 from tests.wire.refused import refused
 
 
-def unsealed(cluster: Cluster, name: str) -> bytes:
-    """The share's scalar, out of the sealed record with the sealer's own key: what no answer may hold."""
-    record = Record.decode(cluster.records[name])
-    key = cluster[name].sealer.keys[record.wrapped]
-    head = 2 + record.share[1]
-    nonce, sealed = record.share[head : head + 12], record.share[head + 12 :]
-    bound = share_aad(name, record.wallet, record.epoch, record.order.order_id, record.transcript)
-    return AESGCM(key).decrypt(nonce, sealed, record.share[:head] + bound)[-32:]
-
-
-def forms(secret: bytes) -> Iterator[bytes]:
-    for raw in (secret, secret[::-1]):
+def forms(hidden: bytes) -> Iterator[bytes]:
+    for raw in (hidden, hidden[::-1]):
         yield from (raw, raw.hex().encode(), str(int.from_bytes(raw, "big")).encode(), repr(raw).encode())
 
 
@@ -63,7 +52,7 @@ def test_no_answer_no_log_and_no_repr_holds_a_share(
     corrupt(cluster["c"], cluster.order_id, lambda said: b"rubbish")
     assert cluster.signing(cluster.intent(), ("b", "c")).start().faults()["b"].code == "malformed_message"
     # A restart, with a share that does not open and one that does.
-    secrets = {name: unsealed(cluster, name) for name in cluster.names}
+    secrets = {name: secret(cluster, name) for name in cluster.names}
     cluster["a"].start()
     overhear("a")
     cluster.load("a")
@@ -80,8 +69,8 @@ def test_no_answer_no_log_and_no_repr_holds_a_share(
     shown = [repr(each) for each in (wallet, wallet.hold(), wallet.hold().share, cluster["b"].signer, vars(wallet))]
     haystack = b"\n".join([*seen, caplog.text.encode(), *(text.encode() for text in shown)])
     assert len(seen) > 100
-    for secret in (*secrets.values(), *boot_keys, *data_keys):
-        assert not any(form in haystack for form in forms(secret))
+    for hidden in (*secrets.values(), *boot_keys, *data_keys):
+        assert not any(form in haystack for form in forms(hidden))
     assert wallet.hold().wallet in haystack  # the search finds what is there
 
 
@@ -103,5 +92,5 @@ def test_halves_of_a_handshake_show_no_key() -> None:
     secrets = [drawn[0], *(getattr(proven.keys, name) for name in ("send", "receive", "confirm_own", "confirm_other"))]
     shown = "".join(map(repr, (opened, answered, proven, answered.keys))).encode() + m1 + m2 + m3
     assert X25519PrivateKey.from_private_bytes(drawn[0]).public_key().public_bytes_raw() in shown
-    for secret in secrets:
-        assert not any(form in shown for form in forms(secret))
+    for hidden in secrets:
+        assert not any(form in shown for form in forms(hidden))
