@@ -126,6 +126,19 @@ CODES: Final[dict[str, Code]] = {
     "policy_fee": Code("refused", "Lower the fee, or have officers raise the ceiling."),
     "policy_call": Code("refused", "Send without call data, or have officers allow this contract and method."),
     "policy_message": Code("refused", "Have officers allow messages in this wallet's policy."),
+    # Approvals
+    "bad_approver": Code(
+        "refused", "Correct the approver's entry in the policy: `strongroom approver enrol` makes one."
+    ),
+    "bad_demand": Code(
+        "refused", "Correct the demand, or enrol more approvers, and have officers sign the policy again."
+    ),
+    "unknown_approver": Code("refused", "Have an approver that the wallet's policy names approve instead."),
+    "approval_invalid": Code("refused", "Approve this very request again with `strongroom approve`."),
+    "approval_missing": Code(
+        "refused", "Have the approvers named run `strongroom approve`, then send the request again."
+    ),
+    "approval_rejected": Code("refused", "Ask whoever rejected it why; what is asked for next is a new request."),
     # Host
     "unauthorized": Code("refused", "Send an API key that this host knows, as a Bearer token."),
     "not_found": Code("missing", "Check the identifier and the path."),
