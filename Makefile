@@ -75,7 +75,7 @@ lint: setup  ## formatting, types, layers, the native module's stub
 # --- Keeping ---
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(UPGRADE)
-OURS := $(addprefix --no-emit-package strongroom,'' -native -enclave -hsm -host -client -simulator)
+OURS := $(addprefix --no-emit-package strongroom,'' -native -enclave -hsm -host -client -simulator -eif)
 
 .PHONY: lock
 lock: .venv/bin/uv  ## new lock files; the trusted base leads (make lock UPGRADE=--upgrade)

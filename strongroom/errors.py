@@ -154,6 +154,7 @@ CODES: Final[dict[str, Code]] = {
     ),
     "bad_context": Code("malformed", "Correct the context file, or name another one with --config."),
     "bad_file": Code("malformed", "Correct the file named, then try again."),
+    "bad_image": Code("malformed", "Build the image again, or compare its hash with the release's."),
     "file_exists": Code("conflict", "Choose another folder: key files are never overwritten."),
     "passphrase": Code("refused", "Give the passphrase by --passphrase-file, --passphrase-fd or at the prompt."),
     "prepared_mismatch": Code("refused", "Nothing was signed: the host prepared something else than you asked for."),

@@ -1,4 +1,4 @@
-"""Seven distributions, each with its own list, its own licence and its own package alone."""
+"""Eight distributions, each with its own list, its own licence and its own package alone."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ FOLDERS = {
     "strongroom-host": ROOT / "host",
     "strongroom-client": ROOT / "client",
     "strongroom-simulator": ROOT / "simulator",
+    "strongroom-eif": ROOT / "eif",
 }
 PURE = [name for name in FOLDERS if name != "strongroom-native"]
 

@@ -61,7 +61,7 @@ def test_what_a_distribution_asks_for_is_locked(name: str, lock: str) -> None:
     assert asked <= locked.keys()
 
 
-def test_setup_installs_all_seven_from_this_checkout() -> None:
+def test_setup_installs_all_of_them_from_this_checkout() -> None:
     lines = (ROOT / "requirements" / "workspace.txt").read_text().split("\n")
     folders = {"." if folder == ROOT else f"./{folder.name}" for folder in FOLDERS.values()}
     assert sorted(filter(None, lines)) == sorted(f"-e {folder}" for folder in folders)
