@@ -76,6 +76,9 @@ CODES: Final[dict[str, Code]] = {
     "sealed_mismatch": Code("refused", "Load the blob that this signer sealed for this wallet and epoch."),
     "sealer_unavailable": Code("unavailable", "Check the KMS endpoint or the HSM; the signer tries again by itself."),
     "sealer_refused": Code("refused", "Check the key's policy against the signer's measurements, and the key's name."),
+    "key_policy": Code(
+        "refused", "Make a key that gives data keys to this measurement alone, and that nobody can change or share."
+    ),
     "pin_incorrect": Code("refused", "The PIN is not tried again: correct the PIN file and restart the signer."),
     "token_unavailable": Code("unavailable", "Bring the token back; the signer logs in again by itself."),
     # Channel

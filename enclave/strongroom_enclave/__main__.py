@@ -1,7 +1,8 @@
 """`strongroom-enclave run --config FILE`: the signer of a Nitro enclave.
 
-At start, in this order: the process is hardened, the configuration is extended into PCR16 and every register is
-locked, the first evidence is made, and only then does anybody get an answer.
+At start, in this order: the process is hardened, the configuration is extended into PCR16 and every register but one is
+locked, the KMS key's policy is examined and extended into that one, the first evidence is made, and only then does
+anybody get an answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from strongroom.signer.serve import Server
 from strongroom_enclave.attester import NitroAttester
 from strongroom_enclave.clock import NitroClock
 from strongroom_enclave.credentials import SIMULATED, Source, from_file
+from strongroom_enclave.examined import POLICY_PCR, ExaminedSealer, examine_until_answered
 from strongroom_enclave.health import WatchedSealer
 from strongroom_enclave.kms import KmsSealer
 from strongroom_enclave.listener import Listener, listen_uds, listen_vsock
@@ -52,7 +55,10 @@ def _run(path: Path) -> int:
     configuration = Configuration.from_json(file.get("attested"))
     nsm = Nsm(_transport(str(file.get("nsm", "/dev/nsm"))))
     lock_configuration(nsm, configuration)
-    sealer = WatchedSealer(_sealer(file.get("kms", {}), configuration, nsm))
+    kms = _sealer(file.get("kms", {}), configuration, nsm)
+    examined = ExaminedSealer(kms, nsm, kms.facts, configuration.sealing.key)
+    sealer = WatchedSealer(examined)
+    _examine(sealer, examined)
     signer = Signer(configuration, sealer, NitroAttester(nsm), NitroClock(nsm), nsm.random, sealer)
     listener = _listener(file["listen"])
     server = Server(listener.socket, signer.handle, listener.preamble)
@@ -73,11 +79,32 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 
 def lock_configuration(nsm: Nsm, configuration: Configuration) -> None:
-    """PCR16 carries the configuration, and no register can change after. Raises Refusal where it is another's."""
+    """PCR16 carries the configuration, and no register can change after, but for PCR17, which waits for KMS.
+
+    Raises Refusal where PCR16 is another's."""
     value = nsm.extend_pcr(CONFIGURATION_PCR, configuration.digest())
-    nsm.lock_pcrs(PCRS)
+    nsm.lock_pcrs(CONFIGURATION_PCR + 1)
+    for index in range(POLICY_PCR + 1, PCRS):
+        nsm.lock_pcr(index)
     if value != configuration.pcr16():
         raise Refusal("bad_configuration", "PCR16 was extended before this program started: boot the enclave anew")
+
+
+def _examine(sealer: WatchedSealer, examined: ExaminedSealer) -> None:
+    """At once where KMS answers, so that the first evidence says it; otherwise beside the server, until it does.
+
+    A key that is not this enclave's alone ends the program: nobody should have to look for that in a status."""
+
+    def examine() -> None:
+        sealer.watch(examined.examine)
+
+    try:
+        examine()
+    except Refusal as refusal:
+        if refusal.code == "key_policy":
+            raise
+        again = threading.Thread(target=examine_until_answered, args=(examine, threading.Event().wait), daemon=True)
+        again.start()
 
 
 def _transport(nsm: str) -> Transport:

@@ -22,16 +22,17 @@ class WatchedSealer:
         return self._reason
 
     def new_key(self, context: Context) -> tuple[DataKey, bytes]:
-        return self._watch(lambda: self._sealer.new_key(context))
+        return self.watch(lambda: self._sealer.new_key(context))
 
     def open_key(self, wrapped: bytes, context: Context) -> DataKey:
-        return self._watch(lambda: self._sealer.open_key(wrapped, context))
+        return self.watch(lambda: self._sealer.open_key(wrapped, context))
 
-    def _watch(self, call: Callable[[], T]) -> T:
+    def watch(self, call: Callable[[], T]) -> T:
+        """Runs what asks KMS, and learns from how it ends."""
         try:
             result = call()
         except Refusal as refusal:
-            if refusal.code == "sealer_unavailable":
+            if refusal.code in ("sealer_unavailable", "key_policy"):
                 self._reason = refusal.reason
             raise
         self._reason = None

@@ -35,6 +35,7 @@ from strongroom.signer.configuration import Sealing
 from strongroom.signer.seams import Context, DataKey
 from strongroom_enclave.cms import RecipientKey
 from strongroom_enclave.credentials import Credentials, Source
+from strongroom_enclave.keypolicy import KeyFacts
 from strongroom_enclave.nsm import Nsm
 
 CONNECT_TIMEOUT: Final = 3.0
@@ -132,19 +133,25 @@ class KmsSealer:
             raise Refusal("sealer_refused", "KMS did not encrypt the data key to this enclave alone")
         return DataKey.take(self._recipient.open(envelope))
 
+    def facts(self) -> KeyFacts:
+        """What KMS says of the pinned key, over this enclave's own TLS. Raises Refusal as the calls above."""
+        policy = self._ask("get_key_policy", PolicyName="default").get("Policy")
+        grants, metadata = self._ask("list_grants", Limit=1).get("Grants"), self._ask("describe_key").get("KeyMetadata")
+        if not isinstance(policy, str) or not isinstance(grants, list) or not isinstance(metadata, dict):
+            raise Refusal("sealer_refused", "KMS answered without the key's policy, grants or metadata")
+        return KeyFacts(policy, len(grants), metadata)
+
     def _call(self, operation: str, context: Context, **parameters: object) -> dict[str, Any]:
+        # A fresh document each time: KMS takes none that is older than five minutes.
+        recipient = {
+            "KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
+            "AttestationDocument": self._nsm.attest(public_key=self._recipient.public),
+        }
+        return self._ask(operation, EncryptionContext=dict(context), Recipient=recipient, **parameters)
+
+    def _ask(self, operation: str, **parameters: object) -> dict[str, Any]:
         try:
-            client = self._connected()
-            # A fresh document each time: KMS takes none that is older than five minutes.
-            answer: dict[str, Any] = getattr(client, operation)(
-                KeyId=self._sealing.key,
-                EncryptionContext=dict(context),
-                Recipient={
-                    "KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
-                    "AttestationDocument": self._nsm.attest(public_key=self._recipient.public),
-                },
-                **parameters,
-            )
+            answer: dict[str, Any] = getattr(self._connected(), operation)(KeyId=self._sealing.key, **parameters)
         except ClientError as error:
             raise _refusal(error) from error
         except SSLError as error:

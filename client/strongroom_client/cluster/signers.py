@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from strongroom.evidence.keypolicy import pcr17
 from strongroom.signer.configuration import Configuration, Officers, Sealing
 from strongroom.wallet.order import Member
-from strongroom_client.cluster.authorities import SIMULATOR, Roots, measure
+from strongroom_client.cluster.authorities import SIMULATOR, Roots, key_policy, measure
 from strongroom_client.cluster.plan import PORT, Plan, SignerPlan
 from strongroom_client.cluster.process import Process, module, run
 from strongroom_client.cluster.softhsm import LABEL, SoftToken
@@ -31,6 +32,7 @@ def member(plan: Plan, signer: SignerPlan, configured: Configuration, roots: Roo
         measurements = {"configuration": configured.digest()}
         return Member(signer.name, "pkcs11", roots.operator, measurements, signer.labels()).checked()
     measurements = {**measure(plan, signer), "pcr16": configured.pcr16()}
+    measurements["pcr17"] = pcr17(key_policy(measurements), signer.key)
     return Member(signer.name, "nitro", roots.nitro, measurements, signer.labels()).checked()
 
 
