@@ -12,8 +12,9 @@ from types import TracebackType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom import schemes
+from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
-from strongroom_client import keyfiles, officers, orders, wallets
+from strongroom_client import keyfiles, officers, orders, policies, wallets
 from strongroom_client.cluster import Cluster
 from strongroom_client.transactions import sign_intent
 from strongroom_client.wallets import Verified
@@ -54,7 +55,7 @@ class Served:
         plan, pins = self.cluster.plan, officers.load_pins(self.cluster.plan.officers)
         order = orders.build(
             self.cluster.roster,
-            orders.load_policy(plan.policy),
+            policies.load(plan.policy, int(time.time())),
             pins,
             mode="simulated",
             scheme=scheme,
@@ -75,10 +76,9 @@ class Served:
         """The body of a fresh request, signed before any clock runs."""
         body = wallet.body
         if schemes.suite(body.order.order.scheme).digest:
-            rules = body.order.order.policy.evm
-            assert rules is not None
+            policy = body.order.order.policy
             self._nonce += 1
-            to, chain = rules.recipients[0], rules.chain_ids[0]
+            to, chain = evm.parse_address(policy.lists[0].entries[0].address), policy.evm_chain_ids[0]
             payload = Transaction(chain, self._nonce, GWEI, 2 * GWEI, 21_000, to, 1).encode()
             signed = sign_intent(body, "evm-transaction", payload, requester)
         else:

@@ -52,9 +52,7 @@ def try_next(world: World, *, keep: bool) -> None:
 
 
 def _recipient(world: World) -> str:
-    rules = world.wallet.order.policy.evm
-    assert rules is not None
-    return "0x" + rules.recipients[0].hex()
+    return world.wallet.order.policy.lists[0].entries[0].address
 
 
 def keep(world: World) -> None:

@@ -129,6 +129,21 @@ CODES: Final[dict[str, Code]] = {
     "policy_fee": Code("refused", "Lower the fee, or have officers raise the ceiling."),
     "policy_call": Code("refused", "Send without call data, or have officers allow this contract and method."),
     "policy_message": Code("refused", "Have officers allow messages in this wallet's policy."),
+    "policy_asset": Code("refused", "Send an asset that a rule of the wallet's policy is about."),
+    "policy_allowance": Code("refused", "Name a spender that the policy allows, or have officers change the policy."),
+    "policy_rule": Code("refused", "Ask for something that a rule of the wallet's policy covers."),
+    "policy_denied": Code("refused", "Do not send there: officers denied this address."),
+    "policy_hours": Code("refused", "Ask again within the hours of the rule named."),
+    "policy_cooldown": Code("refused", "Wait until the recipient is known for as long as the rule asks."),
+    "policy_argument": Code("refused", "Call with arguments that the rule allows, or have officers change it."),
+    "policy_source": Code("refused", "Ask from a network and country that the rule names."),
+    "policy_velocity": Code("refused", "Send less, or wait until earlier payments leave the window."),
+    "policy_frozen": Code("refused", "Wait for the officers' next policy: nothing is signed until then."),
+    "policy_expired": Code("refused", "Have officers sign the next policy."),
+    "policy_lease": Code("refused", "Have officers renew the policy: `strongroom policy renew`."),
+    "malformed_policy": Code(
+        "malformed", "Correct the policy as docs/specification.md section 5 has it; `strongroom policy check` helps."
+    ),
     # Approvals
     "bad_approver": Code(
         "refused", "Correct the approver's entry in the policy: `strongroom approver enrol` makes one."

@@ -3,6 +3,7 @@ signed, so that it can never be a transaction of any chain (docs/specification.m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from strongroom import schemes
 from strongroom.chains import message
 from strongroom.errors import Refusal
+from strongroom.policy.decide import Circumstances, decide
+from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.certificate import Body
 from strongroom_client.api import Api, Json, unhex
 from strongroom_client.transactions import raise_failure, sign_intent
@@ -27,7 +30,7 @@ def sign(
     api: Api, body: Body, text: str, requester: Ed25519PrivateKey, signers: Sequence[str] = ()
 ) -> tuple[bytes, Json]:
     """The signature, verified here, and the request as the host has it. Raises Refusal."""
-    body.order.order.policy.judge_message()
+    decide(body.order.order.policy, message.effects(text.encode()), Circumstances(int(time.time())), NO_HISTORY)
     signed = sign_intent(body, "message", text.encode(), requester)
     answer = api.submit(signed.intent.encode(), signed.signature, signers)
     raise_failure(answer)

@@ -1,8 +1,6 @@
-"""Builds a wallet's order from a roster file and a policy file, and signs it with officers' keys.
+"""Builds a wallet's order from a roster file and a policy, and signs it with officers' keys.
 
 Roster file: `{"mode", "signers": [{"name", "root", "trust": hex, "measurements": {name: hex}, "labels": {...}}]}`.
-Policy file: `{"requesters": [hex], "messages": bool, "evm": null or {"chain_ids": [int], "recipients": [address],
-"limit": "wei", "fee_ceiling": "wei", "calls": [{"contract": address, "selector": hex}]}}`, amounts as decimal text.
 """
 
 from __future__ import annotations
@@ -13,10 +11,8 @@ from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from strongroom.chains import evm
-from strongroom.errors import Refusal
 from strongroom.evidence.statement import Mode, Root
-from strongroom.policy.policy import EvmRules, Policy
+from strongroom.policy.document import Policy
 from strongroom.signer.configuration import Officers, parse_mode
 from strongroom.wallet.order import Labels, Member, Order, SignedOrder, order_id, order_signing_bytes
 from strongroom_client import documents, keyfiles
@@ -59,47 +55,6 @@ def roster_document(mode: Mode, roster: Iterable[Member]) -> dict[str, Any]:
         for member in roster
     ]
     return {"mode": mode, "signers": signers}
-
-
-def load_policy(path: Path) -> Policy:
-    """Lists may come in any order; duplicates are refused. Raises Refusal `bad_file`."""
-    document = documents.read(path)
-    requesters = document.items("requesters", lambda value: document.hexadecimal(value, "requesters", 32))
-    messages, evm_rules = document.flag("messages"), document.take("evm")
-    document.end()
-    rules = None if evm_rules is None else _rules(Document(evm_rules, f"{path}: evm"))
-    return Policy(tuple(sorted(requesters)), messages, rules)
-
-
-def _rules(document: Document) -> EvmRules:
-    rules = EvmRules(
-        chain_ids=tuple(sorted(document.items("chain_ids", _integer))),
-        recipients=tuple(sorted(document.items("recipients", _address))),
-        limit=document.amount("limit"),
-        fee_ceiling=document.amount("fee_ceiling"),
-        calls=tuple(sorted(document.items("calls", _call))) if document.has("calls") else (),
-    )
-    document.end()
-    return rules
-
-
-def _integer(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Refusal("bad_file", "a chain id is a positive integer")
-    return value
-
-
-def _address(value: Any) -> bytes:
-    if not isinstance(value, str):
-        raise Refusal("bad_file", "an address is text, 0x and 40 hexadecimal digits")
-    return evm.parse_address(value)
-
-
-def _call(value: Any) -> tuple[bytes, bytes]:
-    document = Document(value, "a call of the policy")
-    pair = _address(document.text("contract")), document.blob("selector", 4)
-    document.end()
-    return pair
 
 
 def build(

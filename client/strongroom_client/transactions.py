@@ -25,6 +25,8 @@ from strongroom.chains import evm, rlp
 from strongroom.chains.evm import Transaction
 from strongroom.errors import CODES, Refusal
 from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
+from strongroom.policy.decide import Circumstances, decide
+from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.certificate import Body
 from strongroom_client import keyfiles
 from strongroom_client.api import Api, Json, problem, unhex
@@ -80,7 +82,8 @@ def prepare(api: Api, body: Body, asked: Transfer) -> Transaction:
     # 2
     _compare(transaction, asked)
     # 3
-    body.order.order.policy.judge_transaction(transaction)
+    effects = transaction.effects(evm.address(body.public_key))
+    decide(body.order.order.policy, effects, Circumstances(int(time.time())), NO_HISTORY)
     return transaction
 
 

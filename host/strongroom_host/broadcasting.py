@@ -69,8 +69,7 @@ class Chains:
 
     def prepare(self, wallet: Wallet, to: bytes, value: int, data: bytes, chain_id: int | None) -> Prepared:
         """Fills nonce, gas and fees from the node; transactions that this host signed and no block has are counted."""
-        rules = wallet.signed_order.order.policy.evm
-        allowed = [each for each in (rules.chain_ids if rules else ()) if each in self._chains]
+        allowed = [each for each in wallet.signed_order.order.policy.evm_chain_ids if each in self._chains]
         chosen = chain_id if chain_id is not None else (allowed[0] if allowed else None)
         if chosen is None or chosen not in self._chains:
             raise Refusal("policy_chain", "this host has no node of a chain that the wallet's policy allows")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+from strongroom.chains.effects import Effects, Signing
 from strongroom.errors import Refusal
 
 MAX_SIZE = 4096
+SHOWN = 64
+"""Characters of the text that effects repeat."""
+
 _TAG = hashlib.sha256(b"strongroom/message/v1").digest()
 
 
@@ -18,6 +22,11 @@ def text(payload: bytes) -> str:
         return payload.decode()
     except UnicodeDecodeError:
         raise Refusal("malformed_transaction", "a message is UTF-8 text") from None
+
+
+def effects(payload: bytes) -> Effects:
+    """Of no chain."""
+    return Effects("", signings=(Signing("text", None, text(payload)[:SHOWN]),))
 
 
 def domain_separated(wallet: bytes, payload: bytes) -> bytes:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from strongroom import schemes
 from strongroom.chains import evm, message
+from strongroom.chains.effects import Effects
 from strongroom.errors import Refusal
 from strongroom.intent.intent import MAX_LIFE, Intent
+from strongroom.policy.decide import Circumstances, decide
+from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.order import Order
 
 
@@ -22,26 +25,25 @@ def judge(intent: Intent, signature: bytes, order: Order, wallet: bytes, policy:
         raise Refusal("intent_expired", f"the intent expired {now - intent.expiry} seconds ago")
     if intent.expiry > now + MAX_LIFE:
         raise Refusal("intent_expired", f"the intent's expiry is more than {MAX_LIFE} seconds ahead")
-    if intent.requester not in order.policy.requesters:
-        raise Refusal("unknown_requester", "the policy does not name this requester's key")
+    order.policy.require_requester(intent.requester)
     intent.verify(signature)
-    return to_sign(intent, order)
+    effects, signed = decode(intent, order)
+    decide(order.policy, effects, Circumstances(now), NO_HISTORY)
+    return signed
 
 
-def to_sign(intent: Intent, order: Order) -> bytes:
-    """Decodes the payload, judges its effects by the policy and gives what is to be signed."""
+def decode(intent: Intent, order: Order) -> tuple[Effects, bytes]:
+    """What the payload would do, and what is to be signed for it. Raises Refusal where it is not decoded in full."""
     suite = schemes.suite(order.scheme)
     if intent.kind == "message":
         if suite.digest:
             raise Refusal("intent_mismatch", f"a wallet of scheme {suite.name} signs transactions, not messages")
-        order.policy.judge_message()
         separated = message.tagged if suite.taproot else message.domain_separated
-        return separated(intent.wallet, intent.payload)
+        return message.effects(intent.payload), separated(intent.wallet, intent.payload)
     if not suite.digest:
         raise Refusal("intent_mismatch", f"a wallet of scheme {suite.name} has no Ethereum address")
     transaction = evm.Transaction.decode(intent.payload)
-    order.policy.judge_transaction(transaction)
     # The digest is of the decoded transaction, encoded again: what was judged is what is signed.
     if transaction.encode() != intent.payload:
         raise Refusal("malformed_transaction", "the transaction is not encoded canonically")
-    return schemes.keccak256(intent.payload)
+    return transaction.effects(), schemes.keccak256(intent.payload)

@@ -10,7 +10,7 @@ from functools import cached_property
 from strongroom import schemes, signatures
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import Mode, Root, TrustRoot
-from strongroom.policy.policy import Policy
+from strongroom.policy.document import Policy
 from strongroom.signer.configuration import NAME, Officers, parse_mode
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, bytes_item, text_item

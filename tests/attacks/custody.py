@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from strongroom import schemes
 from strongroom.chains.evm import Transaction
 from strongroom.intent.intent import Intent, intent_signing_bytes
-from strongroom.intent.judge import to_sign
-from strongroom.policy.policy import EvmRules, Policy
+from strongroom.intent.judge import decode
+from strongroom.policy.document import Policy
 from strongroom.wallet.certificate import Body
 from strongroom.wallet.order import Member, Order, SignedOrder, order_id, order_signing_bytes
 from strongroom.wire import cbor
@@ -41,6 +41,7 @@ from strongroom_host.storage import migrate
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.wallets import Wallet, Wallets
 from tests.attacks.hand import Run, Step, read_step
+from tests.policy.made import payments
 
 ECDSA: Final = "dkls23-secp256k1"
 ED25519: Final = "frost-ed25519"
@@ -51,7 +52,7 @@ SCHEMES: Final = (ECDSA, ED25519, TAPROOT, MUSIG2)
 CHAIN_ID: Final = 31337
 RECIPIENT: Final = bytes.fromhex("70997970c51812dc3a010c7d01b50e0d17dc79c8")
 CONTRACT: Final = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
-TRANSFER: Final = bytes.fromhex("a9059cbb")
+METHOD: Final = bytes.fromhex("d0e30db0")
 LIMIT: Final = 10**18
 FEE_CEILING: Final = 10**16
 TRANSACTION: Final = Transaction(CHAIN_ID, 0, 10**9, 2 * 10**9, 21_000, RECIPIENT, 10**15)
@@ -130,8 +131,9 @@ class Custody:
         return replace(order, **changed)
 
     def policy(self) -> Policy:
-        rules = EvmRules((CHAIN_ID,), (RECIPIENT,), LIMIT, FEE_CEILING, ((CONTRACT, TRANSFER),))
-        return Policy((keyfiles.public(self.requester),), True, rules)
+        requesters = (keyfiles.public(self.requester),)
+        calls, issued = ((CONTRACT, METHOD),), int(time.time())
+        return payments(requesters, (CHAIN_ID,), (RECIPIENT,), LIMIT, FEE_CEILING, calls, issued=issued)
 
     def signed(self, order: Order, *, quorum: int | None = None) -> SignedOrder:
         """Signed by that many officers, a quorum unless said otherwise; not checked here."""
@@ -193,7 +195,7 @@ class Custody:
     ) -> Signed:
         """By the relay. names: the set to try first. The signature is verified by somebody else's code."""
         intent = intent or self.intent(wallet)
-        message = to_sign(intent, wallet.signed_order.order)
+        _, message = decode(intent, wallet.signed_order.order)
         signed = self.send(wallet, intent, message, names, route)
         assert verifies(wallet.body, message, signed.signature)
         return signed

@@ -147,7 +147,7 @@ def test_an_order_of_the_hosts_own_officers(host: Host) -> None:
     body = host.known.body
     order = body.order.order
     usurped = dataclasses.replace(order, officers=Officers((keyfiles.public(STRANGER),), 1))
-    widened = dataclasses.replace(order, policy=dataclasses.replace(order.policy, messages=not order.policy.messages))
+    widened = dataclasses.replace(order, policy=dataclasses.replace(order.policy, fees=()))
     signed = {keyfiles.public(STRANGER): STRANGER.sign(order_signing_bytes(order_id(usurped.encode())))}
     for changed in (
         SignedOrder.of(usurped, signed),

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import AWS_NITRO_ROOT
+from strongroom.policy.lists import Recipients
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.order import Order, SignedOrder, order_id, order_signing_bytes
 from strongroom_client import keyfiles
@@ -263,7 +264,7 @@ def test_one_officers_signature_counted_twice(custody: Custody, order: Order) ->
 def test_signatures_moved_to_another_order(custody: Custody, order: Order) -> None:
     """A lower threshold, a wider policy, another roster: the quorum did not sign that."""
     signatures = custody.signed(order).signatures
-    policy = dataclasses.replace(order.policy, messages=not order.policy.messages)
+    policy = dataclasses.replace(order.policy, lists=(Recipients("known"),))
     changes: list[dict[str, Any]] = [{"threshold": 3}, {"policy": policy}, {"roster": order.roster[::-1]}]
     for changed in changes:
         other = dataclasses.replace(order, **changed)

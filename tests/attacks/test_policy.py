@@ -18,7 +18,7 @@ from strongroom.wire import cbor
 from strongroom_client import keyfiles
 from strongroom_host.relay.signing import SigningFailed
 from strongroom_host.storage.wallets import Wallet
-from tests.attacks.custody import CONTRACT, FEE_CEILING, LIMIT, TRANSACTION, TRANSFER, Ask, Custody
+from tests.attacks.custody import CONTRACT, FEE_CEILING, LIMIT, METHOD, TRANSACTION, Ask, Custody
 from tests.attacks.hand import flipped, refused
 
 A, B, C = "enclave-1", "enclave-2", "hsm-1"
@@ -65,7 +65,7 @@ def put(index: int, item: rlp.Item) -> Callable[[list[rlp.Item]], None]:
 
 
 STRANGER = bytes(19) + b"\x01"
-CALL = {"to": CONTRACT, "value": 0, "data": TRANSFER + bytes(64)}
+CALL = {"to": CONTRACT, "value": 0, "data": METHOD + bytes(64)}
 
 REFUSED_BY_POLICY = {
     "over the limit": (transaction(value=LIMIT + 1), "policy_limit"),
@@ -77,7 +77,7 @@ REFUSED_BY_POLICY = {
     "gas over the ceiling": (transaction(gas_limit=(1 << 64) - 1), "policy_fee"),
     "another method": (transaction(**CALL | {"data": b"\xde\xad\xbe\xef"}), "policy_call"),
     "another contract": (transaction(**CALL | {"to": STRANGER}), "policy_call"),
-    "data to an allowed recipient": (transaction(data=TRANSFER), "policy_call"),
+    "data to an allowed recipient": (transaction(data=METHOD), "policy_call"),
     "value over the limit with a call": (transaction(**CALL | {"value": LIMIT + 1}), "policy_limit"),
 }
 

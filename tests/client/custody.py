@@ -18,7 +18,7 @@ from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom.evidence.statement import Mode
 from strongroom.intent.intent import Intent
-from strongroom.policy.policy import EvmRules, Policy
+from strongroom.policy.document import Policy
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.certificate import (
     Body,
@@ -37,6 +37,7 @@ from strongroom_client.officers import Made
 from strongroom_simulator import pki
 from strongroom_simulator.document import Document
 from tests.native import driver
+from tests.policy.made import payments
 
 RECIPIENT = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
 CHAIN_ID = 31337
@@ -168,8 +169,8 @@ class Custody:
 
 
 def policy(requester: bytes) -> Policy:
-    rules = EvmRules((CHAIN_ID,), (evm.parse_address(RECIPIENT),), LIMIT, 10**16)
-    return Policy((requester,), True, rules)
+    recipients = (evm.parse_address(RECIPIENT),)
+    return payments((requester,), (CHAIN_ID,), recipients, LIMIT, 10**16, issued=int(time.time()))
 
 
 def signed_order(made: Made, folder: Path, roster: Sequence[Member], scheme: str) -> SignedOrder:

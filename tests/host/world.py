@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,7 +19,7 @@ from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import Root
 from strongroom.intent.intent import Intent, intent_signing_bytes
-from strongroom.policy.policy import EvmRules, Policy
+from strongroom.policy.document import Policy
 from strongroom.signer.configuration import Configuration, Officers, Sealing
 from strongroom.signer.machine import Signer
 from strongroom.signer.seams import Context, DataKey
@@ -30,6 +31,7 @@ from strongroom_host.connection import Address
 from strongroom_host.signers import Signers
 from strongroom_simulator import pki
 from strongroom_simulator.document import Document
+from tests.policy.made import payments
 
 PORT = 5000
 CHAIN_ID = 31337
@@ -163,10 +165,10 @@ class World:
     def links(self) -> Signers:
         return Signers({signer.name: Address.parse(signer.address) for signer in self.signers})
 
-    @property
+    @cached_property
     def policy(self) -> Policy:
-        rules = EvmRules((CHAIN_ID,), (RECIPIENT,), LIMIT, 10**16)
-        return Policy((self.requester.public_key().public_bytes_raw(),), True, rules)
+        requesters = (self.requester.public_key().public_bytes_raw(),)
+        return payments(requesters, (CHAIN_ID,), (RECIPIENT,), LIMIT, 10**16, issued=int(time.time()))
 
     def order(self, scheme: str = "frost-ed25519", threshold: int = 2) -> SignedOrder:
         roster = tuple(signer.member for signer in self.signers)

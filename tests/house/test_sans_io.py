@@ -24,6 +24,7 @@ ALLOWED = {
     "hashlib",
     "heapq",
     "hmac",
+    "ipaddress",
     "itertools",
     "json",
     "logging",

@@ -10,20 +10,20 @@ from eth_account._utils.legacy_transactions import serializable_unsigned_transac
 
 from strongroom.chains import evm, message
 from strongroom.intent.intent import MAX_LIFE, Intent, Kind
-from strongroom.intent.judge import judge, to_sign
-from strongroom.policy.policy import Policy
+from strongroom.intent.judge import decode, judge
+from strongroom.policy.document import Policy
 from strongroom.wallet.order import Order
 from tests.wallet.orders import (
     CONTRACT,
     ECDSA,
     ED25519,
     ETHER,
+    ISSUED,
     MUSIG2,
     POLICY,
     RECIPIENT,
     REQUESTER,
     REQUESTER_KEYS,
-    RULES,
     SELECTOR,
     TAPROOT,
     order,
@@ -123,7 +123,7 @@ def test_every_requester_of_the_policy_may_ask_and_only_for_itself() -> None:
 def test_a_requester_that_the_policy_dropped_is_refused() -> None:
     only = dataclasses.replace(POLICY, requesters=tuple(key for key in REQUESTER_KEYS if key != REQUESTER))
     refused("unknown_requester", judged, TRANSFER, ECDSA, policy=only)
-    refused("unknown_requester", judged, TRANSFER, ECDSA, policy=Policy((), True, RULES))
+    refused("unknown_requester", judged, TRANSFER, ECDSA, policy=dataclasses.replace(POLICY, requesters=()))
 
 
 def with_transaction(**changes: Any) -> Intent:
@@ -189,15 +189,17 @@ def test_what_is_no_text_is_refused(payload: bytes) -> None:
 
 
 def test_policies_without_a_kind_refuse_it() -> None:
-    silent = dataclasses.replace(POLICY, messages=False)
+    silent = dataclasses.replace(POLICY, rules=POLICY.rules[:-1])
     refused("policy_message", judged, MESSAGE, ED25519, policy=silent)
-    refused("policy_chain", judged, TRANSFER, ECDSA, policy=dataclasses.replace(POLICY, evm=None))
+    only = Policy(ISSUED, POLICY.requesters, rules=POLICY.rules[-1:], lease=POLICY.lease)
+    judged(MESSAGE, ED25519, policy=only)
+    refused("policy_chain", judged, TRANSFER, ECDSA, policy=only)
 
 
 def test_what_was_judged_is_what_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Should the decoder ever accept a second form, nothing of it is signed."""
     monkeypatch.setattr(evm.Transaction, "encode", lambda self: b"\2 another form")
-    refused("malformed_transaction", to_sign, TRANSFER, order(scheme=ECDSA))
+    refused("malformed_transaction", decode, TRANSFER, order(scheme=ECDSA))
 
 
 def test_the_signature_is_checked_before_the_payload_is_decoded() -> None:
@@ -207,7 +209,9 @@ def test_the_signature_is_checked_before_the_payload_is_decoded() -> None:
 
 
 def test_the_orders_own_policy_judges() -> None:
-    strict: Order = order(scheme=ECDSA, policy=dataclasses.replace(POLICY, evm=dataclasses.replace(RULES, limit=0)))
+    payments, *others = POLICY.rules
+    rules = (dataclasses.replace(payments, most=0), *others)
+    strict: Order = order(scheme=ECDSA, policy=dataclasses.replace(POLICY, rules=rules))
     asked = dataclasses.replace(TRANSFER, policy=strict.policy.digest())
     signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
     refused("policy_limit", judge, asked, signature, strict, WALLET, strict.policy.digest(), NOW)

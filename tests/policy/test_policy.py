@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strongroom.policy.policy import EvmRules, Policy
 
 from strongroom.chains.evm import Transaction
-from strongroom.policy.policy import EvmRules, Policy
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
 from tests.wallet.orders import CONTRACT, ETHER, POLICY, RECIPIENT, RULES, SELECTOR

@@ -10,9 +10,9 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom.evidence.statement import Root
-from strongroom.policy.policy import EvmRules, Policy
 from strongroom.signer.configuration import Configuration, Officers, Sealing
 from strongroom.wallet.order import Labels, Member, Order, SignedOrder, order_signing_bytes
+from tests.policy.made import payments
 
 ECDSA, ED25519 = "dkls23-secp256k1", "frost-ed25519"
 TAPROOT, MUSIG2 = "frost-secp256k1-tr", "musig2-secp256k1"
@@ -23,7 +23,8 @@ NITRO_ROOT: Final = hashlib.sha256(b"a simulated Nitro root").digest()
 OPERATOR_ROOT: Final = hashlib.sha256(b"an operator's root").digest()
 RECIPIENT: Final = bytes.fromhex("5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
 CONTRACT: Final = bytes.fromhex("fb6916095ca1df60bb79ce92ce3ea74c37c5d359")
-SELECTOR: Final = bytes.fromhex("a9059cbb")
+SELECTOR: Final = bytes.fromhex("d0e30db0")
+ISSUED: Final = 1_790_000_000
 ETHER: Final = 10**18
 
 
@@ -70,8 +71,9 @@ def member(name: str, root: Root = "nitro", **changes: Any) -> Member:
     return dataclasses.replace(Member(name, root, trust, measurements, labels(name, root)), **changes)
 
 
-RULES: Final = EvmRules((1, 31337), tuple(sorted((RECIPIENT, bytes(20)))), ETHER, ETHER // 100, ((CONTRACT, SELECTOR),))
-POLICY: Final = Policy(tuple(REQUESTER_KEYS), True, RULES)
+POLICY: Final = payments(
+    REQUESTER_KEYS, (1, 31337), (RECIPIENT, bytes(20)), ETHER, ETHER // 100, ((CONTRACT, SELECTOR),), issued=ISSUED
+)
 
 
 def order(parties: int = 3, scheme: str = ED25519, **changes: Any) -> Order:

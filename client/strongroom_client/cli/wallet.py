@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom.wallet.administrators import smallest_coalition
 from strongroom.wallet.order import SignedOrder
-from strongroom_client import keyfiles, officers, orders, wallets
+from strongroom_client import keyfiles, officers, orders, policies, wallets
 from strongroom_client.cli import passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, out, print_json, progress, refusals, table
 from strongroom_client.cli.signer import LABELS
@@ -68,7 +69,7 @@ def _order(
         raise Refusal("mode_mismatch", f"the roster is of mode {mode}, the context of mode {loaded.mode}")
     order = orders.build(
         members,
-        orders.load_policy(policy),
+        policies.load(policy, int(time.time())),
         loaded.officers(),
         mode=mode,
         scheme=scheme,

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,10 +17,10 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom.errors import Refusal
-from strongroom.policy.policy import Policy
+from strongroom.policy.document import Policy
 from strongroom.signer.configuration import Configuration
 from strongroom.wallet.order import Member, SignedOrder
-from strongroom_client import documents, keyfiles, officers, orders, wallets
+from strongroom_client import documents, keyfiles, officers, orders, policies, wallets
 from strongroom_client.api import Api
 from strongroom_client.cluster import authorities, chain, host, signers
 from strongroom_client.cluster.authorities import Roots
@@ -195,7 +196,7 @@ class Cluster:
         """For all signers, signed by the officers' quorum. policy: the sample one where None."""
         order = orders.build(
             self.roster,
-            policy or orders.load_policy(self.plan.policy),
+            policy or policies.load(self.plan.policy, int(time.time())),
             officers.load_pins(self.plan.officers),
             mode="simulated",
             scheme=scheme,
@@ -252,14 +253,20 @@ class Cluster:
 
 def sample_policy(requester: bytes, limit: int = ETHER) -> dict[str, Any]:
     """One requester, messages, and transfers of at most `limit` wei on the development chain to its own accounts."""
-    rules = {
-        "chain_ids": [chain.CHAIN_ID],
-        "recipients": list(chain.ACCOUNTS),
-        "limit": str(limit),
-        "fee_ceiling": str(ETHER // 100),
-        "calls": [],
+    network = f"evm:{chain.CHAIN_ID}"
+    coin = f"{network}/native"
+    accounts = [{"address": address, "label": f"Account {at}"} for at, address in enumerate(chain.ACCOUNTS, 1)]
+    return {
+        "requesters": [requester.hex()],
+        "lease": "52 weeks",
+        "chains": [network],
+        "lists": {"accounts": accounts},
+        "rules": [
+            {"name": "payments", "kind": "transfer", "assets": [coin], "to": ["accounts"], "most": str(limit)},
+            {"name": "messages", "kind": "message"},
+        ],
+        "fees": [{"asset": coin, "most": "0.01 ether"}],
     }
-    return {"requesters": [requester.hex()], "messages": True, "evm": rules}
 
 
 def _no_passphrase() -> bytes:
