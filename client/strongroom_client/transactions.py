@@ -11,11 +11,11 @@ The host fills nonce, gas and fees; this client decodes the very bytes itself an
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,6 +35,7 @@ LIFE: Final = 600
 """Seconds until an intent expires."""
 
 _UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18, "eth": 18}
+_VALUE: Final = re.compile(r"([0-9]{1,78})(?:\.([0-9]{0,78}))? *([a-z]*)")
 
 ENDS: Final = frozenset({"confirmed", "refused", "failed", "expired"})
 SETTLED: Final = ENDS | {"included"}
@@ -58,15 +59,14 @@ class SignedIntent:
 
 def parse_value(text: str) -> int:
     """`12`, `12 wei`, `3gwei`, `0.05 ether`, to wei, exactly. Raises Refusal `malformed_transaction`."""
-    digits = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz").strip()
-    unit = text.strip()[len(digits) :].strip() or "wei"
-    try:
-        amount = Decimal(digits).scaleb(_UNITS[unit])
-    except (InvalidOperation, KeyError):
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0 or amount != amount.to_integral_value() or amount >= 1 << 256:
+    found = _VALUE.fullmatch(text.strip())
+    whole, fraction, unit = (found[1], (found[2] or "").rstrip("0"), found[3] or "wei") if found else ("", "", "")
+    # In integers: Decimal rounds to 28 digits without a word.
+    decimals = _UNITS.get(unit, -1)
+    amount = int(whole + fraction.ljust(decimals, "0")) if len(fraction) <= decimals else 1 << 256
+    if amount >= 1 << 256:
         raise Refusal("malformed_transaction", f"{text!r} is no amount such as 12, 3gwei or 0.05ether")
-    return int(amount)
+    return amount
 
 
 def prepare(api: Api, body: Body, asked: Transfer) -> Transaction:

@@ -47,3 +47,8 @@ def decode(intent: Intent, order: Order) -> tuple[Effects, bytes]:
     if transaction.encode() != intent.payload:
         raise Refusal("malformed_transaction", "the transaction is not encoded canonically")
     return transaction.effects(), schemes.keccak256(intent.payload)
+
+
+def to_sign(intent: Intent, order: Order) -> bytes:
+    """What is signed for an intent that was judged."""
+    return decode(intent, order)[1]

@@ -1,13 +1,14 @@
 """The judgement of what a transaction would do. The rules, in the order in which they are applied:
 
- 1. The policy is not frozen, not expired, and its lease runs                    policy_frozen, policy_expired, policy_lease
- 2. It names the chain                                                           policy_chain
- 3. Nothing goes to an address that it denies                                    policy_denied
- 4. The fee is under its ceiling                                                 policy_fee
- 5. A rule covers each effect; the first that does decides about it              policy_recipient, policy_asset, …
- 6. Each rule allows all that it covers, taken together                          policy_limit, policy_hours, …
- 7. Neither a rule's windows nor the wallet's are exceeded with what was before  policy_velocity
- 8. What approvals that takes is the answer: nobody is asked for them here
+ 1. The policy is not frozen, not expired, and its lease runs         policy_frozen, policy_expired, policy_lease
+ 2. It names the chain                                                policy_chain
+ 3. Nothing goes to an address that it denies                         policy_denied
+ 4. The fee is under its ceiling                                      policy_fee
+ 5. A rule covers each effect; the first that does decides about it   policy_recipient, policy_asset, …
+ 6. Each rule allows all that it covers, taken together               policy_limit, policy_hours, …
+ 7. With what was before, no window of a rule or of the wallet is     policy_velocity
+    exceeded
+ 8. What approvals that takes is the answer: nobody is asked here
 
 The same code runs in every signer, where it binds, and in host and client, where it only fails early. A refusal names
 the rule, and what it would take to pass.
@@ -51,7 +52,7 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Decision:
-    """spends: to be journalled. demands: all of them must be met by approvals. rules: names of those that allowed it."""
+    """spends: to be journalled. demands: approvals must meet all of them. rules: names of those that allowed it."""
 
     spends: tuple[Spend, ...]
     demands: tuple[Demand, ...]

@@ -55,6 +55,8 @@ def require_within(policy: Policy, rule: Rule, found: Sequence[Item], now: int, 
         _require_cooled(policy, rule, item, now, proofs)
         if item.call is not None:
             require_arguments(policy, rule, item.call, item.chain, proofs)
+        if item.allowance is not None and item.allowance.added:
+            _require_counted(rule, item)
     for asset, amount in totals(found).items():
         _require_amount(rule, asset, amount)
 
@@ -68,6 +70,13 @@ def _require_amount(rule: Rule, asset: str, amount: int | None) -> None:
         raise Refusal(
             "policy_limit", f"{amount} of {asset} are over the limit of rule {rule.name}: {rule.most} per transaction"
         )
+
+
+def _require_counted(rule: Rule, item: Item) -> None:
+    """What a spender could take already is not in the transaction: increases under a limit would add up unseen."""
+    if rule.most is not None and not any(window.amount is not None for window in rule.windows):
+        reason = f"rule {rule.name} limits allowances of {item.asset}, and this one comes on top of what there is"
+        raise Refusal("policy_limit", f"{reason}: approve the whole amount, or have the rule count by a window")
 
 
 def _require_cooled(policy: Policy, rule: Rule, item: Item, now: int, proofs: Sequence[Proof]) -> None:

@@ -219,7 +219,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class Tier:
-    """Approvals for more than `above`; None: for everything, what has no amount included. The highest that fits counts."""
+    """Approvals for more than `above`; None: for everything, also what has no amount. The highest that fits counts."""
 
     above: int | None
     demands: tuple[Demand, ...]

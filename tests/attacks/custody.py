@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from strongroom import schemes
 from strongroom.chains.evm import Transaction
 from strongroom.intent.intent import Intent, intent_signing_bytes
-from strongroom.intent.judge import decode
+from strongroom.intent.judge import to_sign
 from strongroom.policy.document import Policy
 from strongroom.wallet.certificate import Body
 from strongroom.wallet.order import Member, Order, SignedOrder, order_id, order_signing_bytes
@@ -195,7 +195,7 @@ class Custody:
     ) -> Signed:
         """By the relay. names: the set to try first. The signature is verified by somebody else's code."""
         intent = intent or self.intent(wallet)
-        _, message = decode(intent, wallet.signed_order.order)
+        message = to_sign(intent, wallet.signed_order.order)
         signed = self.send(wallet, intent, message, names, route)
         assert verifies(wallet.body, message, signed.signature)
         return signed

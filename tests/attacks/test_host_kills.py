@@ -21,7 +21,7 @@ import pytest
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.intent.intent import intent_signing_bytes
-from strongroom.intent.judge import decode
+from strongroom.intent.judge import to_sign
 from strongroom_client import transactions
 from strongroom_client.api import Api, Json
 from strongroom_client.cluster import HOST
@@ -169,7 +169,7 @@ def settles(live: Running, verified: Verified, signed: SignedIntent, allowed: se
     answer = submit(live, signed)
     assert answer["state"] in ("signed", "broadcast", "included", "confirmed")
     signature = bytes.fromhex(answer["signature"])
-    assert verifies(verified.body, decode(signed.intent, verified.order)[1], signature)
+    assert verifies(verified.body, to_sign(signed.intent, verified.order), signature)
     again = submit(live, signed)
     assert again["signature"] == answer["signature"]
     with refused("request_conflict"):

@@ -95,7 +95,15 @@ def test_signed_by_another_key(ethereum: Custody) -> None:
 
 @pytest.mark.parametrize(
     ("text", "wei"),
-    [("0", 0), ("12", 12), ("12 wei", 12), ("3gwei", 3 * 10**9), ("0.05ether", 5 * 10**16), ("1.5 eth", 15 * 10**17)],
+    [
+        ("0", 0),
+        ("12", 12),
+        ("12 wei", 12),
+        ("3gwei", 3 * 10**9),
+        ("0.05ether", 5 * 10**16),
+        ("1.5 eth", 15 * 10**17),
+        (str((1 << 256) - 1), (1 << 256) - 1),
+    ],
 )
 def test_values(text: str, wei: int) -> None:
     assert transactions.parse_value(text) == wei

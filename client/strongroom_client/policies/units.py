@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from strongroom.chains import evm
@@ -40,13 +39,13 @@ def amount(value: Any, asset: str | None = None) -> int:
     kind, decimals = _UNITS.get(unit, ("", 0))
     if unit and (not kind or asset is None or not (asset.startswith(f"{kind}:") and asset.endswith("/native"))):
         raise Refusal("bad_file", f"{value!r} is no amount of {asset or 'several assets'}: give its smallest unit")
-    try:
-        exact = Decimal(digits).scaleb(decimals)
-    except InvalidOperation:
-        exact = Decimal(-1)
-    if exact != exact.to_integral_value() or not 0 <= exact <= LARGEST:
-        raise Refusal("bad_file", f"{value!r} is no whole number of the smallest unit")
-    return int(exact)
+    # In integers: Decimal rounds to 28 digits without a word.
+    whole, _, fraction = digits.partition(".")
+    fraction = fraction.rstrip("0")
+    exact = int(whole + fraction.ljust(decimals, "0"))
+    if len(fraction) > decimals or exact > LARGEST:
+        raise Refusal("bad_file", f"{value!r} is no whole number of the smallest unit, of 256 bits")
+    return exact
 
 
 def duration(value: Any) -> int:
