@@ -11,6 +11,7 @@ from benchmarks.report import Row, at_most, median, plain
 from benchmarks.served import Served
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import judge
+from strongroom.policy.decide import Circumstances
 from strongroom_client.cluster.plan import HOST, PORT
 from strongroom_client.wallets import Verified
 from strongroom_host.connection import Address
@@ -65,7 +66,7 @@ def _relayed(served: Served, relay: Relay, wallet: Verified) -> list[Row]:
         fields = json.loads(served.request(wallet, served.requester()))
         raw, signature = bytes.fromhex(fields["intent"]), bytes.fromhex(fields["signature"])
         intent = Intent.decode(raw)
-        message = judge(intent, signature, order, body.wallet, order.policy.digest(), int(time.time()))
+        message = judge(intent, signature, order, body.wallet, order.policy, Circumstances(int(time.time())))
         task = Task(
             group, order.scheme, order.threshold, body.package, raw, intent.intent_id, signature, message, route=note
         )

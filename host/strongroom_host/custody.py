@@ -14,6 +14,7 @@ from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import judge
+from strongroom.policy.decide import Circumstances
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom_host.broadcasting import Chains
@@ -159,7 +160,7 @@ class Custody:
     def _judged(self, wallet: Wallet, intent: Intent, submission: Submission) -> Task:
         """The signers' own judgement, to fail early; each of them judges again."""
         order, body = wallet.signed_order.order, wallet.body
-        message = judge(intent, submission.signature, order, body.wallet, wallet.policy, int(time.time()))
+        message = judge(intent, submission.signature, order, body.wallet, order.policy, Circumstances(int(time.time())))
         preferred = None if submission.preferred is None else order.sorted_set(submission.preferred)
         return Task(
             group=self.maker.group(wallet.signed_order, body.wallet, wallet.body_bytes),

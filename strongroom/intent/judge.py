@@ -8,27 +8,31 @@ from strongroom.chains.effects import Effects
 from strongroom.errors import Refusal
 from strongroom.intent.intent import MAX_LIFE, Intent
 from strongroom.policy.decide import Circumstances, decide
+from strongroom.policy.document import Policy
 from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.order import Order
 
 
-def judge(intent: Intent, signature: bytes, order: Order, wallet: bytes, policy: bytes, now: int) -> bytes:
+def judge(
+    intent: Intent, signature: bytes, order: Order, wallet: bytes, policy: Policy, circumstances: Circumstances
+) -> bytes:
     """What the scheme signs (a 32-byte digest, or the message), if order and policy allow it. Raises Refusal otherwise.
 
-    policy: the hash of `order.policy`, which callers keep; now: Unix seconds of the judge's own clock.
+    policy: the one in force. circumstances: with the judge's own clock.
     """
+    now = circumstances.now
     if intent.wallet != wallet:
         raise Refusal("intent_mismatch", "the intent is for another wallet")
-    if intent.policy != policy:
+    if intent.policy != policy.digest():
         raise Refusal("intent_mismatch", "the intent was made under another policy than the one in force")
     if intent.expiry <= now:
         raise Refusal("intent_expired", f"the intent expired {now - intent.expiry} seconds ago")
     if intent.expiry > now + MAX_LIFE:
         raise Refusal("intent_expired", f"the intent's expiry is more than {MAX_LIFE} seconds ahead")
-    order.policy.require_requester(intent.requester)
+    policy.require_requester(intent.requester)
     intent.verify(signature)
     effects, signed = decode(intent, order)
-    decide(order.policy, effects, Circumstances(now), NO_HISTORY)
+    decide(policy, effects, circumstances, NO_HISTORY)
     return signed
 
 

@@ -12,6 +12,7 @@ from strongroom.channel.envelope import contribution_signing_bytes
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import judge
+from strongroom.policy.decide import Circumstances
 from strongroom.signer.ceremonies import NO_SUBJECT, Ceremonies, Ceremony, Finish, Kind, Outcome, ceremony_id
 from strongroom.signer.identity import Identity
 from strongroom.signer.tickets import Tickets
@@ -73,7 +74,7 @@ class Starting:
         """Decodes and judges the intent; there is no other way to a signature but the test message."""
         wallet.require("sign.start")
         intent = Intent.decode(raw)
-        message = judge(intent, signature, wallet.order, wallet.hold().wallet, wallet.policy_hash, now)
+        message = judge(intent, signature, wallet.order, wallet.hold().wallet, wallet.order.policy, Circumstances(now))
         wallet.remember(intent.request, intent.intent_id)
         names = wallet.order.sorted_set(signers)
         return self._sign("sign", wallet, names, message, intent.intent_id, ask, now)

@@ -42,7 +42,6 @@ class Wallet:
         self.order = signed.order
         self.order_id = signed.order_id
         self.suite = schemes.suite(signed.order.scheme)
-        self.policy_hash = signed.order.policy.digest()
         self.index = signed.order.index(name)
         self.epoch = EPOCH
         self.phase: Phase = "ordered"

@@ -11,6 +11,7 @@ from eth_account._utils.legacy_transactions import serializable_unsigned_transac
 from strongroom.chains import evm, message
 from strongroom.intent.intent import MAX_LIFE, Intent, Kind
 from strongroom.intent.judge import decode, judge
+from strongroom.policy.decide import Circumstances
 from strongroom.policy.document import Policy
 from strongroom.wallet.order import Order
 from tests.wallet.orders import (
@@ -45,10 +46,13 @@ MESSAGE = intent("message", "grüße".encode())
 
 
 def judged(asked: Intent, scheme: str, **changes: Any) -> bytes:
-    """With the requester's signature, whatever was changed."""
+    """With the requester's signature, whatever was changed; under the order's policy, unless it names another."""
+    made = order(scheme=scheme, **changes)
+    if asked.policy == POLICY.digest():
+        asked = dataclasses.replace(asked, policy=made.policy.digest())
     key = REQUESTER_KEYS.get(asked.requester, REQUESTER_KEYS[REQUESTER])
     signature = key.sign(b"strongroom/request/v1" + asked.intent_id)
-    return judge(asked, signature, order(scheme=scheme, **changes), WALLET, POLICY.digest(), NOW)
+    return judge(asked, signature, made, WALLET, made.policy, Circumstances(NOW))
 
 
 def test_ecdsa_signs_the_hash_of_the_unsigned_transaction() -> None:
@@ -117,7 +121,7 @@ def test_every_requester_of_the_policy_may_ask_and_only_for_itself() -> None:
     asked = dataclasses.replace(TRANSFER, requester=other)
     judged(asked, ECDSA)
     foreign = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    refused("intent_signature", judge, asked, foreign, order(scheme=ECDSA), WALLET, POLICY.digest(), NOW)
+    refused("intent_signature", judge, asked, foreign, order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW))
 
 
 def test_a_requester_that_the_policy_dropped_is_refused() -> None:
@@ -205,7 +209,7 @@ def test_what_was_judged_is_what_is_signed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_signature_is_checked_before_the_payload_is_decoded() -> None:
     """A host without a requester's key learns nothing of the policy, and costs nothing."""
     garbage = dataclasses.replace(TRANSFER, payload=b"garbage")
-    refused("intent_signature", judge, garbage, bytes(64), order(scheme=ECDSA), WALLET, POLICY.digest(), NOW)
+    refused("intent_signature", judge, garbage, bytes(64), order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW))
 
 
 def test_the_orders_own_policy_judges() -> None:
@@ -214,4 +218,4 @@ def test_the_orders_own_policy_judges() -> None:
     strict: Order = order(scheme=ECDSA, policy=dataclasses.replace(POLICY, rules=rules))
     asked = dataclasses.replace(TRANSFER, policy=strict.policy.digest())
     signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    refused("policy_limit", judge, asked, signature, strict, WALLET, strict.policy.digest(), NOW)
+    refused("policy_limit", judge, asked, signature, strict, WALLET, strict.policy, Circumstances(NOW))
