@@ -157,6 +157,17 @@ CODES: Final[dict[str, Code]] = {
         "refused", "Have the approvers named run `strongroom approve`, then send the request again."
     ),
     "approval_rejected": Code("refused", "Ask whoever rejected it why; what is asked for next is a new request."),
+    # Journal
+    "not_joined": Code("busy", "Carry the journal's questions to the others; after a restart it must hear them first."),
+    "journal_behind": Code("busy", "Let the journals named catch up with the others, then ask again."),
+    "journal_superseded": Code("busy", "Let the journals named join anew; if it repeats, a copy of one is running."),
+    "journal_quorum": Code("unavailable", "Bring signers or witnesses back until enough journals acknowledge."),
+    "journal_clock": Code("refused", "Correct the clock of the host, or of the journal's machine."),
+    "journal_conflict": Code(
+        "conflict", "Another request uses up the same: wait for it, or replace it by an intent that says so."
+    ),
+    "nonce_gap": Code("conflict", "Send the transaction with the next nonce first."),
+    "waiver_refused": Code("refused", "Have officers sign a waiver over the signers' present starts and journals."),
     # Host
     "unauthorized": Code("refused", "Send an API key that this host knows, as a Bearer token."),
     "not_found": Code("missing", "Check the identifier and the path."),
