@@ -7,8 +7,10 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 PYTHON := $(or $(shell command -v python3),python3)
-# The environment's tools first; where rustup keeps cargo last, since not every shell is told of it.
-export PATH := $(CURDIR)/.venv/bin:$(PATH):$(HOME)/.cargo/bin
+# The environment's tools first, then a Rust that stands beside an older one (Ubuntu); where rustup keeps cargo last,
+# since not every shell is told of it.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export PATH := $(CURDIR)/.venv/bin:$(addsuffix :,$(shell PATH='$(PATH)' infra/rust))$(PATH)
 export UV_LINK_MODE ?= copy
 
 R := requirements

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-TOOLS = ("awk", "bash", "env", "head", "sed", "sort", "uname")
+TOOLS = ("awk", "bash", "env", "grep", "head", "sed", "sort", "tail", "uname")
 
 
 class Machine:
@@ -20,6 +20,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
+        self.lib = folder / "lib"
         self.log = folder / "apt.log"
         self.bin.mkdir()
         self.log.touch()
@@ -30,7 +31,7 @@ class Machine:
             self.has(tool, "")
         self.has("rustc", "echo rustc 1.95.0")
         self.has("id", "echo 1000")
-        self.has("apt-cache", 'case $2 in rustc) v=1.63.0;; *) v=1.96.0+dfsg1;; esac; echo "  Candidate: $v"')
+        self.packages(rustc="1.63.0", **{"rustc-web": "1.96.0+dfsg1"})
         self.has(
             "apt-get",
             f"""echo "$*" >> '{self.log}'
@@ -43,6 +44,21 @@ class Machine:
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
 
+    def packages(self, **versions: str) -> None:
+        """What apt knows, by name."""
+        policy = "".join(f'{name}) echo "  Candidate: {version}" ;; ' for name, version in versions.items())
+        names = "\n".join(versions)
+        self.has("apt-cache", f"""case "$1" in policy) case "$2" in {policy} esac ;; pkgnames) printf '{names}\n' ;; esac""")
+
+    def rust(self, version: str) -> Path:
+        """Rust beside the plain one, as Ubuntu's versioned packages install it."""
+        folder = self.lib / f"rust-{version}" / "bin"
+        folder.mkdir(parents=True)
+        for tool in ("rustc", "cargo"):
+            (folder / tool).write_text(f"#!/bin/bash\necho {tool} {version}.1\n")
+            (folder / tool).chmod(0o755)
+        return folder
+
     def lacks(self, *tools: str) -> None:
         for tool in tools:
             (self.bin / tool).unlink()
@@ -50,7 +66,7 @@ class Machine:
     def setup(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(ROOT / "infra" / "setup")],
-            env={"PATH": str(self.bin), "HOME": "/nonexistent", **environment},
+            env={"PATH": str(self.bin), "HOME": "/nonexistent", "STRONGROOM_RUST_LIB": str(self.lib), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -119,10 +135,62 @@ def test_an_old_rust_under_rustup_is_updated_by_rustup(machine: Machine) -> None
 
 def test_where_no_package_has_a_recent_rust_it_says_how(machine: Machine) -> None:
     machine.lacks("rustc")
-    machine.has("apt-cache", "echo '  Candidate: 1.75.0'")
+    machine.packages(rustc="1.75.0")
     done = machine.setup()
     assert done.returncode == 1
     assert "install it with rustup" in done.stderr
+    # Ubuntu, should its versioned packages ever be too old.
+    machine.packages(rustc="1.75.0", rustup="1.26.0", **{"rustc-1.85": "1.85.1"})
+    done = machine.setup()
+    assert done.returncode == 1
+    assert "apt-get install rustup && rustup default stable" in done.stderr
+
+
+UBUNTU = {
+    "rustc": "1.75.0+dfsg0ubuntu1-0ubuntu7",
+    "rustup": "1.26.0-3",
+    "rustc-1.80": "1.80.1+dfsg0ubuntu1",
+    "rustc-1.89": "1.89.0+dfsg~24.04",
+    "rustc-1.9": "1.9.0",
+}
+
+
+def test_ubuntu_has_a_recent_rust_beside_the_plain_one(machine: Machine) -> None:
+    machine.has("rustc", "echo rustc 1.75.0")
+    machine.packages(**UBUNTU)
+    done = machine.setup()
+    assert done.returncode == 1
+    assert "Rust 1.88 or newer with cargo (found 1.75)" in done.stderr
+    assert "apt-get install --no-install-recommends rustc-1.89 cargo-1.89" in done.stderr
+
+
+def test_the_rust_beside_the_plain_one_is_found_once_it_is_there(machine: Machine) -> None:
+    machine.has("rustc", "echo rustc 1.75.0")
+    machine.packages(**UBUNTU)
+    machine.rust("1.80")
+    assert machine.setup().returncode == 1
+    for version in ("1.89", "1.91"):
+        machine.rust(version)
+    done = machine.setup()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def rust_folder(machine: Machine) -> str:
+    environment = {"PATH": str(machine.bin), "STRONGROOM_RUST_LIB": str(machine.lib)}
+    done = subprocess.run([str(ROOT / "infra/rust")], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_only_where_the_plain_rust_is_too_old_is_another_put_before_it(machine: Machine) -> None:
+    newest = machine.rust("1.91")
+    machine.rust("1.89")
+    assert rust_folder(machine) == ""
+    machine.has("rustc", "echo rustc 1.75.0")
+    assert rust_folder(machine) == str(newest)
+    (newest / "cargo").unlink()
+    assert rust_folder(machine) == str(machine.lib / "rust-1.89" / "bin")
+    machine.lacks("rustc")
+    assert rust_folder(machine) == str(machine.lib / "rust-1.89" / "bin")
 
 
 def test_an_old_python_is_refused_with_the_way_out(machine: Machine) -> None:
