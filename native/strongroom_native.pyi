@@ -141,7 +141,8 @@ def output_key(public_key: bytes, tweak: bytes) -> bytes:
 
 def suites() -> list[dict[str, Any]]:
     """Each {"suite", "curve", "library", "version", "auditor" ("none" where unaudited), "randomness", "pairwise",
-    "rounds" (rounds of messages by kind of ceremony; a signer's contribution comes on top)}."""
+    "taproot" (signs under a BIP-341 output key), "all_sign" (n of n), "rounds" (rounds of messages by kind of ceremony;
+    a signer's contribution comes on top)}."""
 
 def keccak256(data: bytes) -> bytes: ...
 def harden_process() -> None:

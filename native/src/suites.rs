@@ -30,7 +30,11 @@ pub struct Info {
     /// Where the library draws its randomness.
     pub randomness: &'static str,
     pub pairwise: bool,
-    /// Rounds of messages, by kind of ceremony.
+    /// Signs under a BIP-341 output key, so that `tweak` means something to it.
+    pub taproot: bool,
+    /// n of n: every party signs.
+    pub all_sign: bool,
+    /// Rounds of messages, by kind of ceremony; a signer's contribution comes on top.
     pub rounds: &'static [(&'static str, u8)],
 }
 

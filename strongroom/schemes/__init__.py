@@ -22,7 +22,9 @@ KEY_PATH_ONLY = b""
 class Suite:
     """auditor: "none" where nobody audited it. pairwise: pairs of signers set up state before they sign.
 
-    taproot: signs under the BIP-341 output key. digest: signs a 32-byte digest of a transaction, not a message.
+    taproot: signs under the BIP-341 output key. all_sign: n of n. digest: signs a 32-byte digest of a transaction, not
+    a message. rounds: of messages, in a signing. trips: a host's requests to each signer, the last of which brings its
+    contribution.
     """
 
     name: str
@@ -32,14 +34,13 @@ class Suite:
     auditor: str
     randomness: str
     pairwise: bool
+    taproot: bool
+    all_sign: bool
+    rounds: int
 
     @property
     def audited(self) -> bool:
         return self.auditor != "none"
-
-    @property
-    def taproot(self) -> bool:
-        return self.name in ("frost-secp256k1-tr", "musig2-secp256k1")
 
     @property
     def digest(self) -> bool:
@@ -50,8 +51,8 @@ class Suite:
         return KEY_PATH_ONLY if self.taproot else None
 
     @property
-    def all_sign(self) -> bool:
-        return self.name == "musig2-secp256k1"
+    def trips(self) -> int:
+        return self.rounds + 1
 
 
 @cache
@@ -66,6 +67,9 @@ def suites() -> dict[str, Suite]:
             row["auditor"],
             row["randomness"],
             bool(row["pairwise"]),
+            bool(row["taproot"]),
+            bool(row["all_sign"]),
+            int(row["rounds"]["sign"]),
         )
         for row in native.suites()
     }

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom_host.relay.rounds import Message
-from strongroom_host.relay.signing import SigningFailed, trips
+from strongroom_host.relay.signing import SigningFailed
 from strongroom_simulator.adversary import Adversary, mute, only
 from tests.attacks.custody import ECDSA, ED25519, MUSIG2, TAPROOT, Custody
 from tests.attacks.hand import refused
@@ -61,7 +62,7 @@ def pause(custody: Custody, name: str) -> None:
 def test_a_signer_killed_in_each_round_of_a_signing(custody: Custody, scheme: str, victim: str) -> None:
     """Before the first, and between each two: the others sign within the same request."""
     wallet = custody.wallet(scheme)
-    for nth in range(trips(scheme)):
+    for nth in range(schemes.suite(scheme).trips):
         assert custody.sign(wallet, (A, C)).signers == (A, C)
         killing = Once(nth, lambda: custody.cluster.kill(victim))
         if nth == 0:

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom_host.relay.rounds import Message, Route
-from strongroom_host.relay.signing import SigningFailed, trips
+from strongroom_host.relay.signing import SigningFailed
 from strongroom_host.storage.wallets import Wallet
 from strongroom_simulator.adversary import Adversary, Call, Drop, Forward, Rule
 from tests.attacks.custody import ECDSA, ED25519, Custody
@@ -33,7 +34,7 @@ def between(*cut: set[str], trip: int | None = None) -> Route:
 @pytest.mark.parametrize("scheme", [ECDSA, ED25519])
 def test_one_pair_cut_in_each_round(custody: Custody, scheme: str, cut: set[str]) -> None:
     wallet = custody.wallet(scheme)
-    for trip in range(1, trips(scheme)):
+    for trip in range(1, schemes.suite(scheme).trips):
         signed = custody.sign(wallet, sorted(cut), route=between(cut, trip=trip))
         assert set(signed.signers) != cut and signed.attempt == 2
     custody.require_intact(wallet)

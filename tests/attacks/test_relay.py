@@ -7,11 +7,12 @@ import dataclasses
 
 import pytest
 
+from strongroom import schemes
 from strongroom.channel.session import COUNTER, ID
 from strongroom.errors import Refusal
 from strongroom.signer.ceremonies import MAX_INFLIGHT
 from strongroom.signer.tickets import MAX_OUTSTANDING
-from strongroom_host.relay.signing import SigningFailed, trips
+from strongroom_host.relay.signing import SigningFailed
 from strongroom_host.storage.wallets import Wallet
 from tests.attacks.custody import ECDSA, ED25519, MUSIG2, TAPROOT, Ask, Custody
 from tests.attacks.hand import Run, flipped, refused
@@ -24,7 +25,7 @@ PLACES = {"channel": 0, "counter": 8 * ID, "ciphertext": 8 * (ID + COUNTER), "ta
 
 def rounds(wallet: Wallet) -> range:
     """Turns after which a signing of this wallet has messages on their way."""
-    return range(trips(wallet.signed_order.order.scheme) - 1)
+    return range(schemes.suite(wallet.signed_order.order.scheme).trips - 1)
 
 
 def fail_from(run: Run, name: str) -> None:

@@ -69,6 +69,17 @@ def test_a_share_that_nobody_signed_blames_nobody(world: World, custody: Custody
     assert request.state == "signed" and request.signers == world.names[1:]
 
 
+def test_what_nobody_signed_is_filed_under_nobody(world: World, custody: Custody, wallet: Wallet) -> None:
+    """Not under the first of the set, who did what it should."""
+    world[2].twist = wrong(world[2], signed=False)
+    world[3].twist = when("sign.start", cut)
+    with pytest.raises(Problem) as caught:
+        custody.submit(Submission(*world.message(wallet.body.wallet)))
+    assert caught.value.cause.code == "outcome_unknown"
+    assert "none is proven wrong" in caught.value.cause.reason
+    assert set(caught.value.refusals) == {world[3].name}
+
+
 def test_boot_keys_are_those_that_evidence_attests(world: World, wallet: Wallet, custody: Custody) -> None:
     order = wallet.signed_order
     world[2].twist = when("evidence", cut)

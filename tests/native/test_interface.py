@@ -32,6 +32,8 @@ def test_suites() -> None:
     for row in rows:
         assert f'name = "{row["library"]}"\nversion = "{row["version"]}"' in lock
         assert row["curve"] in ("secp256k1", "ed25519")
+        assert row["taproot"] is (row["suite"] in (TAPROOT, MUSIG2))
+        assert row["all_sign"] is (row["suite"] == MUSIG2)
         assert row["rounds"]["sign"] == (2 if row["suite"] == ECDSA else 1)
 
 

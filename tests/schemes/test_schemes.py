@@ -27,6 +27,7 @@ def test_each_suite_is_described_for_those_who_must_judge_it() -> None:
     assert {name for name, suite in schemes.suites().items() if suite.digest} == {ECDSA}
     assert {name for name, suite in schemes.suites().items() if suite.taproot} == {TAPROOT, MUSIG2}
     assert {name for name, suite in schemes.suites().items() if suite.all_sign} == {MUSIG2}
+    assert {name: suite.trips for name, suite in schemes.suites().items() if suite.trips != 2} == {ECDSA: 3}
     assert [schemes.suite(name).tweak for name in SCHEMES] == [None, None, b"", b""]
 
 

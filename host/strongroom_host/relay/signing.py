@@ -20,14 +20,6 @@ ROUND_TIMEOUT: Final = 5.0
 LATE: Final = 10.0
 """Seconds for which a signer that was out of reach is asked last."""
 
-_TRIPS: Final = {"dkls23-secp256k1": 3}
-_TRIPS_OTHERS: Final = 2
-
-
-def trips(scheme: str) -> int:
-    """Requests to each signer of a set until its contribution; FROST and MuSig2 need two."""
-    return _TRIPS.get(scheme, _TRIPS_OTHERS)
-
 
 @dataclass(frozen=True)
 class Task:
@@ -64,7 +56,10 @@ class Reservation(Protocol):
 
 
 class SigningFailed(Exception):
-    """refusals: by signer, of all attempts. last_left: a last request left, so that a signature may exist."""
+    """cause: what tells most. refusals: by signer, of all attempts; what nobody is to blame for stands in none of them.
+
+    last_left: a last request left, so that a signature may exist.
+    """
 
     def __init__(self, cause: Refusal, refusals: Mapping[str, Refusal], *, last_left: bool) -> None:
         super().__init__(str(cause))
@@ -80,6 +75,7 @@ def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float =
         task.group.names, task.threshold, task.preferred, lambda name: relay.signers.troubled(name, LATE)
     )
     refusals: dict[str, Refusal] = {}
+    unattributed: Refusal | None = None
     last_left = False
     attempt = 1
     while (chosen := candidates.next()) is not None and time.monotonic() < deadline:
@@ -98,13 +94,13 @@ def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float =
                 proven = wrong_contributions(relay.signers, task.group.signed, ceremony, refusal, lasts)
                 if proven is None:
                     candidates.learn(chosen, {})
-                    refusals[chosen[0]] = refusal
+                    unattributed = _nobodys(chosen, refusal)
                 else:
                     for name in proven.culprits:
                         candidates.exclude(name)
                         refusals[name] = proven
         attempt += 1
-    raise SigningFailed(_cause(refusals, task), refusals, last_left=last_left)
+    raise SigningFailed(_cause(refusals, unattributed, task), refusals, last_left=last_left)
 
 
 def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, reservation: Reservation) -> Job:
@@ -114,7 +110,7 @@ def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, res
         "signature": task.intent_signature,
         "set": list(chosen),
     }
-    count = trips(task.scheme)
+    count = schemes.suite(task.scheme).trips
     return Job(
         "sign",
         "sign.start",
@@ -145,7 +141,13 @@ def _combine(task: Task, ceremony: bytes, chosen: tuple[str, ...], lasts: Mappin
     return schemes.combine(task.scheme, task.package, ceremony, task.message, contributions)
 
 
-def _cause(refusals: Mapping[str, Refusal], task: Task) -> Refusal:
+def _nobodys(chosen: tuple[str, ...], refusal: Refusal) -> Refusal:
+    """Contributions that nobody signed, or that no protocol can tell apart: whoever is named may be honest."""
+    reason = f"the contributions of {', '.join(chosen)} make no signature, and none is proven wrong: {refusal.reason}"
+    return Refusal("aborted", reason, verdict="unattributed")
+
+
+def _cause(refusals: Mapping[str, Refusal], unattributed: Refusal | None, task: Task) -> Refusal:
     """The refusal that tells most: a signer's judgement, then a fault, then who is missing."""
     for wanted in ({"refused", "malformed", "conflict"}, {"fault"}, {"internal"}):
         for name, refusal in refusals.items():
@@ -154,6 +156,8 @@ def _cause(refusals: Mapping[str, Refusal], task: Task) -> Refusal:
                 return Refusal(
                     refusal.code, refusal.reason, culprits=culprits, verdict=refusal.verdict, proof=refusal.proof
                 )
+        if wanted == {"fault"} and unattributed is not None:
+            return unattributed
     missing = tuple(refusals)
     reason = f"{task.threshold} of {len(task.group.names)} signers are needed; out of reach: {', '.join(missing)}"
     return Refusal("quorum_unavailable", reason, culprits=missing)

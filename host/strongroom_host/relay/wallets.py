@@ -28,7 +28,6 @@ from strongroom.wire.fields import Fields, bytes_item
 from strongroom_host.relay.blame import equivocation
 from strongroom_host.relay.relay import EPOCH, Group, Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
-from strongroom_host.relay.signing import trips
 from strongroom_host.signers import Question, Refused
 from strongroom_host.storage.wallets import Wallet, Wallets
 
@@ -164,7 +163,7 @@ class Maker:
             message,
             DKG_TIMEOUT,
             time.monotonic() + DKG_TIMEOUT,
-            trips=trips(order.order.scheme),
+            trips=schemes.suite(order.order.scheme).trips,
             route=self._route,
         )
         ceremony, lasts = self._relay.run(job)

@@ -94,7 +94,7 @@ impl Round for Commit {
 }
 
 impl Commit {
-    /// One point from each party, in order: the crate adds up whatever it is given.
+    /// One point from each party, counted: the crate adds up whatever it is given.
     fn points(&self, inbox: &Inbox) -> Result<Zeroizing<Vec<Scalar>>> {
         let mut points = Zeroizing::new(Vec::with_capacity(inbox.private.len() + 1));
         for (&sender, body) in &inbox.private {
@@ -280,4 +280,20 @@ fn assemble(party: Party, public: &PublicKeyPackage<Secp256k1>, context: &Contex
     let material = Material { package, index: party.party_index.as_u8(), session: *context.bytes(), secret };
     let pairs = Pairs::complete(party, context.bytes());
     Ok(Arc::new(Share { suite: &Dkls23, material, pairwise: Some(Arc::new(pairs)) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fields of `Parameters` are public; only its constructor looks at them. `api.rs` checks before, too.
+    #[test]
+    fn a_threshold_that_shares_nothing_is_refused() {
+        let context = Context::new("dkg", "dkls23-secp256k1", &[7; 32], &[]);
+        for (threshold, parties) in [(0, 3), (1, 3), (4, 3), (2, 0)] {
+            let fault = begin(Group { index: 1, threshold, parties }, context).err().unwrap();
+            assert_eq!(fault.code(), "aborted");
+        }
+        assert!(begin(Group { index: 1, threshold: 2, parties: 3 }, context).is_ok());
+    }
 }

@@ -41,6 +41,8 @@ impl Suite for Dkls23 {
             auditor: "none",
             randomness: "rand ThreadRng, reseeded from the system before every step",
             pairwise: true,
+            taproot: false,
+            all_sign: false,
             rounds: &[("dkg", 3), ("pair", 2), ("sign", 2)],
         }
     }

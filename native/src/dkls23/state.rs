@@ -188,3 +188,30 @@ fn point_of(bytes: &[u8]) -> Result<AffinePoint> {
     let point = repr.and_then(|repr| Option::<AffinePoint>::from(AffinePoint::from_bytes(&repr)));
     point.ok_or(Fault::Misuse { why: "not a compressed secp256k1 public key" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(threshold: u8, parties: u8) -> Package {
+        let generator = AffinePoint::GENERATOR.to_bytes().to_vec();
+        Package {
+            suite: "dkls23-secp256k1".to_owned(),
+            threshold,
+            parties,
+            verification_shares: vec![generator.clone(); parties.into()],
+            public_key: generator,
+            chain_code: Some([0; 32]),
+        }
+    }
+
+    /// A package comes from outside: from a seal, or from whoever asks for a combination.
+    #[test]
+    fn a_package_whose_threshold_shares_nothing_makes_no_party() {
+        let party = |package: &Package| hollow(package, 1, [0; 32], Zeroizing::new(Scalar::ONE));
+        for (threshold, parties) in [(0, 3), (1, 3), (4, 3)] {
+            assert_eq!(party(&package(threshold, parties)).err().unwrap().code(), "aborted");
+        }
+        assert!(party(&package(2, 3)).is_ok());
+    }
+}

@@ -16,6 +16,8 @@ impl Kind for Ed25519Sha512 {
         auditor: "NCC Group, 2023, of version 0.6.0",
         randomness: "the operating system",
         pairwise: false,
+        taproot: false,
+        all_sign: false,
         rounds: &[("dkg", 2), ("sign", 1)],
     };
 

@@ -21,6 +21,8 @@ impl Kind for Secp256K1Sha256TR {
         auditor: "none",
         randomness: "the operating system",
         pairwise: false,
+        taproot: true,
+        all_sign: false,
         rounds: &[("dkg", 2), ("sign", 1)],
     };
 

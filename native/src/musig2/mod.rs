@@ -29,6 +29,8 @@ impl Suite for Musig2 {
             auditor: "none",
             randomness: "the operating system",
             pairwise: false,
+            taproot: true,
+            all_sign: true,
             rounds: &[("dkg", 2), ("sign", 1)],
         }
     }

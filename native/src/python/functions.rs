@@ -89,6 +89,8 @@ pub fn suites(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         entry.set_item("auditor", info.auditor)?;
         entry.set_item("randomness", info.randomness)?;
         entry.set_item("pairwise", info.pairwise)?;
+        entry.set_item("taproot", info.taproot)?;
+        entry.set_item("all_sign", info.all_sign)?;
         let rounds = PyDict::new(py);
         for (kind, count) in info.rounds {
             rounds.set_item(kind, count)?;
@@ -100,8 +102,9 @@ pub fn suites(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
 }
 
 #[pyfunction]
-pub fn keccak256<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
-    PyBytes::new(py, &Keccak256::digest(data))
+pub fn keccak256<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let digest = publicly(py, || Ok(Keccak256::digest(data)))?;
+    Ok(PyBytes::new(py, &digest))
 }
 
 #[pyfunction]

@@ -81,7 +81,8 @@ impl PyKeyShare {
     }
 
     fn public_package<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.0.material.package.encode()?))
+        let package = publicly(py, || self.0.material.package.encode())?;
+        Ok(PyBytes::new(py, &package))
     }
 
     fn check(&self, py: Python<'_>) -> PyResult<()> {
@@ -98,9 +99,9 @@ impl PyKeyShare {
         secretly(py, || seal::unseal(blob, &key.0, aad)).map(Self)
     }
 
-    fn paired(&self) -> Vec<u16> {
+    fn paired(&self, py: Python<'_>) -> PyResult<Vec<u16>> {
         // Not Vec<u8>, which becomes `bytes`.
-        self.0.paired().into_iter().map(u16::from).collect()
+        publicly(py, || Ok(self.0.paired().into_iter().map(u16::from).collect()))
     }
 
     fn unpair(&self, py: Python<'_>, peer: Number) -> PyResult<()> {
@@ -113,8 +114,9 @@ impl PyKeyShare {
         })
     }
 
-    fn pairing_digest<'py>(&self, py: Python<'py>, peer: Number) -> Option<Bound<'py, PyBytes>> {
-        self.0.pairing_digest(peer.0).map(|digest| PyBytes::new(py, &digest))
+    fn pairing_digest<'py>(&self, py: Python<'py>, peer: Number) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let digest = publicly(py, || Ok(self.0.pairing_digest(peer.0)))?;
+        Ok(digest.map(|digest| PyBytes::new(py, &digest)))
     }
 
     fn __repr__(&self) -> String {

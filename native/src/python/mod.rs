@@ -1,4 +1,6 @@
 //! The Python module: handles and functions that only convert; what they do is in `api.rs`.
+//!
+//! Whatever computes does so inside `secretly` or `publicly`. What stands outside them reads fields and copies bytes.
 
 mod ceremony;
 mod error;
