@@ -45,6 +45,9 @@ CODES: Final[dict[str, Code]] = {
     "not_in_roster": Code("refused", "Ask a signer that the order's roster names."),
     "unknown_order": Code("missing", "Send the order to this signer first, or load the wallet's sealed state."),
     "unknown_wallet": Code("missing", "Create the wallet, or load its sealed state into this signer."),
+    "order_limit": Code(
+        "refused", "Restart the signer: it forgets orders that made no wallet, and the host loads the others again."
+    ),
     "wallet_exists": Code("conflict", "Use the wallet that this order already made."),
     "wallet_stopped": Code("conflict", "Too many ceremonies in a row failed without a culprit; officers must look."),
     "bad_certificate": Code(

@@ -286,13 +286,15 @@ class Ceremonies:
 
     def abort(self, identifier: bytes) -> None:
         with self._lock:
-            self._running.pop(identifier, None)
+            ceremony = self._running.pop(identifier, None)
+        if ceremony is not None and ceremony.kind == "dkg":
+            ceremony.wallet.deal_ended()
 
     def abort_wallet(self, wallet: Wallet, kind: Kind) -> None:
         with self._lock:
-            for identifier, ceremony in list(self._running.items()):
-                if ceremony.wallet is wallet and ceremony.kind == kind:
-                    del self._running[identifier]
+            running = [key for key, each in self._running.items() if each.wallet is wallet and each.kind == kind]
+        for identifier in running:
+            self.abort(identifier)
 
     def _run(self, ceremony: Ceremony, call: Callable[[], dict[str, cbor.Value]]) -> dict[str, cbor.Value]:
         try:
@@ -308,7 +310,8 @@ class Ceremonies:
 
 
 def _blame(ceremony: Ceremony, refusal: Refusal) -> None:
-    """An accusation cuts the pair at once; aborts that name nobody are counted (design section 3)."""
+    """An accusation cuts the pair at once; aborts that name nobody are counted (design section 3): whatever their code,
+    since each takes a signer that misbehaved. What a host or a clock can do alone is no abort."""
     wallet = ceremony.wallet
     if refusal.verdict == "accusation" and refusal.code == "ot_check_failed":
         with wallet.lock:
@@ -319,8 +322,5 @@ def _blame(ceremony: Ceremony, refusal: Refusal) -> None:
                     wallet.dealt.share.unpair(wallet.order.index(culprit))
     if refusal.verdict in ("proof", "accusation"):
         wallet.ended(unattributed=False)
-    elif refusal.verdict == "unattributed" and refusal.code == "aborted":
+    elif refusal.verdict == "unattributed" and not refusal.culprits:
         wallet.ended(unattributed=True)
-    if ceremony.kind == "dkg":
-        with wallet.lock:
-            wallet.phase = "ordered" if wallet.phase == "dealing" else wallet.phase

@@ -81,6 +81,11 @@ class Wallet:
             if len(self._requests) > MAX_REQUESTS:
                 self._requests.popitem(last=False)
 
+    def deal_ended(self) -> None:
+        """A DKG is over, without a share of it if it was under way still. A share of an earlier one is loaded again."""
+        with self.lock:
+            self.phase = "ordered" if self.phase == "dealing" else self.phase
+
     def ended(self, *, unattributed: bool) -> None:
         """Counts aborts that blame nobody; a success or a named culprit starts the count anew."""
         with self.lock:
@@ -104,7 +109,7 @@ class Wallets:
             if known is not None:
                 return known
             if len(self._by_order) >= MAX_WALLETS:
-                raise Refusal("ceremony_limit", f"this signer already holds {MAX_WALLETS} orders")
+                raise Refusal("order_limit", f"this signer already holds {MAX_WALLETS} orders")
             wallet = Wallet(signed, self.name)
             self._by_order[signed.order_id] = wallet
             return wallet

@@ -172,9 +172,6 @@ def test_to_the_chain_and_back_after_a_reorganisation(
     assert (final.state, final.confirmations, final.block_hash) == ("confirmed", 3, f"{17:064x}")
     fake.mined.clear()
     assert chained.chains.refresh(final) == final
-    assert [state for state, _, _ in final.history][-5:] == ["included", "broadcast", "included", "confirmed"][
-        -5:
-    ] or True
     assert [state for state, _, _ in final.history] == [
         "received",
         "judged",

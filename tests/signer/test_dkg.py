@@ -126,6 +126,28 @@ def test_a_new_start_ends_the_dkg_under_way() -> None:
     fresh.finish()
 
 
+def test_an_aborted_dkg_leaves_an_order_and_what_was_dealt_before() -> None:
+    """The host gives up a second deal: the first one's record is loaded again, and the wallet is as good as it was."""
+    cluster = linked()
+    run = cluster.dkg().start()
+    cluster["a"].call("ceremony.abort", ceremony=run.identifier("a"))
+    assert [cluster[name].phase for name in "abc"] == ["ordered", "dealing", "dealing"]
+    cluster.deal()
+    run = cluster.dkg().start()
+    for name in "abc":
+        cluster[name].call("ceremony.abort", ceremony=run.identifier(name))
+        assert cluster[name].phase == "ordered"
+        cluster[name].call("wallet.load", record=cluster.records[name], body=None)
+    cluster.certify()
+
+
+def test_aborting_another_ceremony_is_nothing_to_a_dealt_wallet() -> None:
+    cluster = linked().deal()
+    run = cluster.testing(["a", "b"]).start()
+    cluster["a"].call("ceremony.abort", ceremony=run.identifier("a"))
+    assert cluster["a"].phase == "dealt"
+
+
 def test_a_refused_start_keeps_what_is_held() -> None:
     """A ticket that lapsed costs a try, and not the share that was dealt."""
     cluster = linked().deal()

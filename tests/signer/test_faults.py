@@ -74,16 +74,7 @@ def test_what_c_sealed_is_held_against_c(lie: Lie, code: str) -> None:
 def test_a_message_of_another_session_names_nobody() -> None:
     """A stale view is enough to send one."""
     cluster = loaded()
-    stale: list[Envelope] = []
-
-    def note(said: Said) -> Envelope:
-        stale.append(said.envelope)
-        return said.envelope
-
-    corrupt(cluster["c"], cluster.order_id, note)
-    signing(cluster).start()
-    reform(cluster["c"], cluster.order_id)
-    fault = fault_at_a(cluster, lambda said: dataclasses.replace(said.envelope, broadcast=stale[0].broadcast))
+    fault = fault_at_a(cluster, stale(cluster))
     assert (fault.code, fault.verdict, fault.culprits) == ("foreign_message", "unattributed", ())
 
 
@@ -284,6 +275,44 @@ def test_a_host_cannot_stop_a_wallet() -> None:
         assert signing(cluster).start().faults()["a"].code == "clock_skew"
         cluster["c"].clock.skew = 0
     cluster.sign(cluster.intent(), PAIR)
+
+
+def stale(cluster: Cluster) -> Lie:
+    """c's first broadcast of an earlier ceremony, behind an authentic seal."""
+    seen: list[Envelope] = []
+
+    def note(said: Said) -> Envelope:
+        seen.append(said.envelope)
+        return said.envelope
+
+    corrupt(cluster["c"], cluster.order_id, note)
+    signing(cluster).start()
+    reform(cluster["c"], cluster.order_id)
+    return lambda said: dataclasses.replace(said.envelope, broadcast=seen[0].broadcast)
+
+
+def test_messages_of_another_session_are_counted() -> None:
+    """They open, so a signer sealed them: no host can do that."""
+    cluster = loaded()
+    lie = stale(cluster)
+    for number in range(1, MAX_ABORTS + 1):
+        assert cluster["a"].phase == "certified"
+        fault = fault_at_a(cluster, lie)
+        assert (fault.code, fault.verdict, fault.culprits) == ("foreign_message", "unattributed", ()), number
+    assert cluster["a"].phase == "stopped"
+
+
+def test_split_views_are_counted() -> None:
+    cluster = Cluster().accept().link()
+    corrupt(
+        cluster["c"],
+        cluster.order_id,
+        lambda said: dataclasses.replace(said.envelope, echo=bytes(32)) if said.round == 2 else said.envelope,
+    )
+    for number in range(1, MAX_ABORTS + 1):
+        run = cluster.dkg().start().turn()
+        assert refused("split_view", run.step, "a", run.messages).culprits == ()
+        assert cluster["a"].phase == ("stopped" if number == MAX_ABORTS else "ordered")
 
 
 def test_aborts_are_counted_in_the_dkg_too() -> None:

@@ -132,7 +132,7 @@ def test_the_number_of_orders_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     node, orders = Node("a", "nitro"), [signed(Plan().order()) for _ in range(3)]
     for asked in orders[:2]:
         accept(node, asked)
-    refused("ceremony_limit", accept, node, orders[2])
+    assert not refused("order_limit", accept, node, orders[2]).retryable
     accept(node, orders[0])
 
 
