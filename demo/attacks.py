@@ -24,7 +24,10 @@ def over_the_limit(world: World) -> None:
     )
     signed = _intent(world, 5 * ETHER)
     pair = world.cluster.names[1:]
-    for name, refusal in _start(world, signed, pair)[1].items():
+    steps, refusals = _start(world, signed, pair)
+    if steps or set(refusals) != set(pair):
+        raise AssertionError(f"{', '.join(steps)} began to sign a transfer over the limit")
+    for name, refusal in refusals.items():
         world.screen.refused(name, refusal)
         world.result.refusal("transfer over the limit, host's check bypassed", name, refusal.code)
         assert refusal.code == "policy_limit", refusal.code

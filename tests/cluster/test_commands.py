@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from eth_account import Account
 
+from strongroom import schemes
 from strongroom_client.cluster import Cluster
 from strongroom_client.cluster.chain import ACCOUNTS
 from tests.cluster.commands import at, strongroom
@@ -53,6 +54,7 @@ def test_wallet_is_created_shown_and_verified(live: Running) -> None:
     assert shown["address"] == made["address"] and shown["nonce"] != made["nonce"]
     assert [signer["mode"] for signer in shown["signers"]] == ["simulated"] * 3
     assert len(shown["administrators"]) == 2
+    assert shown["suite"]["randomness"] == made["suite"]["randomness"] == schemes.suite(ED25519).randomness
     people = at(live.cluster, "wallet", "verify", made["wallet"])
     assert people.status == 0 and made["address"] in people.out
 

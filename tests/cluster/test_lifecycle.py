@@ -19,7 +19,7 @@ from strongroom_client.cluster import HOST
 from strongroom_client.cluster.chain import ACCOUNTS
 from strongroom_client.transactions import Transfer
 from strongroom_simulator import adversary
-from tests.cluster.commands import STRONGROOM, alive
+from tests.cluster.commands import STRONGROOM, alive, at
 from tests.fixtures_cluster import BIP340, ECDSA, ED25519, MUSIG2, Clusters, Running
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine is no failure
@@ -117,7 +117,15 @@ def test_host_sees_ciphertext(live: Running) -> None:
 
 
 def test_larger_cluster(clusters: Clusters) -> None:
+    """Its signers have their labels before there is an order that the host could know them from."""
     cluster = clusters(enclaves=3, hsms=2, chain=False)
+    with cluster.api() as api:
+        assert not any(signer.get("labels") for signer in api.signers())
+    listed = at(cluster, "signer", "list", "--json").json["signers"]
+    assert {signer["name"]: signer["labels"] for signer in listed} == {
+        member.name: member.labels.value() for member in cluster.roster
+    }
+    assert "?" not in at(cluster, "signer", "list").out
     wallet = cluster.create_wallet(ED25519, threshold=3)
     with cluster.api() as api:
         _, answer = messages.sign(api, wallet.body, "3 of 5", cluster.requester())

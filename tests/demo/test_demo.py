@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from eth_account import Account
 from eth_keys.datatypes import PublicKey
 
+from demo import __main__ as demo
 from strongroom.errors import Refusal
 from strongroom_client.cluster.chain import binary
 from tests.cluster.commands import STRONGROOM, alive, inside
@@ -84,9 +86,28 @@ def test_result_has_the_promised_form(result: Any) -> None:
         require(refusal, "what", "by", "code")
 
 
+HEXADECIMAL = {
+    "public_key", "address", "wallet", "raw", "hash", "message", "signature", "pcr0", "pcr16", "configuration",
+}  # fmt: skip
+"""Fields whose every value is bytes."""
+
+
+def strings(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """Every string with the name of its field."""
+    if isinstance(value, str):
+        yield field, value
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield from strings(inner, key)
+    for inner in value if isinstance(value, list) else ():
+        yield from strings(inner, field)
+
+
 def test_hexadecimal_is_lower_case(result: Any) -> None:
-    for wallet in result["wallets"]:
-        assert wallet["address"] == wallet["address"].lower() and wallet["public_key"] == wallet["public_key"].lower()
+    found = list(strings(result))
+    assert {field for field, _ in found} >= HEXADECIMAL
+    for field, text in found:
+        if field in HEXADECIMAL or field.startswith("pcr") or text.lower().startswith("0x"):
+            assert re.fullmatch("(0x)?([0-9a-f]{2})+", text), (field, text)
 
 
 def test_transactions_are_the_wallets_own(result: Any) -> None:
@@ -126,6 +147,19 @@ def test_refusals(result: Any) -> None:
     }
 
 
+@pytest.mark.usefixtures("result")
+def test_a_second_run_in_the_same_folder_over_what_the_first_keeps_up(kept: Path) -> None:
+    """It stops what it finds, makes everything anew, and is as good."""
+    before, wallets = running(kept), (kept / "result.json").read_text()
+    assert before
+    child = start(kept, kept / "out", keep="1")
+    assert child.wait(240) == 0, (kept / "out").read_text()[-2000:]
+    assert not set(before) & set(running(kept))
+    assert len(running(kept)) == len(before)
+    second = (kept / "result.json").read_text()
+    assert second != wallets and list(json.loads(second)) == list(json.loads(wallets))
+
+
 def test_kept_custody_signs_on_and_is_stopped(kept: Path) -> None:
     """What was printed to be tried next works; then no process stays, and all of it can be started again."""
     words = next(line for line in (kept / "out").read_text().splitlines() if "strongroom tx send" in line).split()
@@ -145,6 +179,29 @@ def test_kept_custody_signs_on_and_is_stopped(kept: Path) -> None:
     assert ran.status == 0, ran.err
     child.terminate()
     assert child.wait(30) == 0 and not running(kept)
+
+
+def test_something_is_on_the_screen_within_two_seconds() -> None:
+    """`make demo` says what it will install before it installs anything."""
+    recipe = (ROOT / "Makefile").read_text().partition("\ndemo: ")[2].splitlines()[1]
+    assert recipe.strip() == "@demo/announce"
+    begin = time.monotonic()
+    with subprocess.Popen([str(ROOT / "demo" / "announce")], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        assert time.monotonic() - begin < 2
+        rest = child.stdout.read()
+    assert b"Strongroom" in first and b"Simulated" in rest and child.returncode == 0
+
+
+@pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("linux", "riscv64")])
+def test_another_platform_is_refused_in_words(
+    system: str, machine: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert demo.main() == 1
+    assert f"this is {system} {machine}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import typer
 
+from strongroom.wallet.order import Member
+from strongroom_client import orders
 from strongroom_client.api import Json
 from strongroom_client.cli.output import AsJson, Config, context, out, print_json, refusals, table
 
@@ -23,16 +25,28 @@ def group() -> None:
 @app.command("list")
 @refusals
 def list_signers(config: Config = None, as_json: AsJson = False) -> None:
-    """Phase, labels and suites of every signer, as the host tells it. `wallet verify` is what proves it."""
+    """Phase, labels and suites of every signer, as the host tells it; labels that it has from no order yet, as the
+    context's roster tells them. `wallet verify` is what proves it."""
     loaded = context(config)
     with loaded.api() as api:
-        signers = api.signers()
+        signers = labelled(api.signers(), () if loaded.roster is None else orders.load_roster(loaded.roster)[1])
     if as_json:
         print_json({"mode": loaded.mode, "signers": signers})
         return
     table("Signers (the host's word)", ("name", "mode", "root", "phase", *map(_heading, LABELS)), map(_row, signers))
     out.print()
     table("Suites", ("scheme", "library", "version", "auditor", "randomness", "signers"), suite_rows(signers))
+
+
+def labelled(signers: Iterable[Json], roster: Iterable[Member]) -> list[Json]:
+    """The host learns labels from orders: before the first wallet it has none, and the roster has them."""
+    known = {member.name: member.labels.value() for member in roster}
+    return [
+        {**signer, "labels": known[str(signer.get("name"))]}
+        if not signer.get("labels") and signer.get("name") in known
+        else signer
+        for signer in signers
+    ]
 
 
 def _heading(name: str) -> str:

@@ -131,7 +131,12 @@ def document(verified: Verified) -> dict[str, Any]:
         "wallet": verified.wallet,
         "mode": order.mode,
         "scheme": order.scheme,
-        "suite": {"library": suite.library, "version": suite.version, "auditor": suite.auditor},
+        "suite": {
+            "library": suite.library,
+            "version": suite.version,
+            "auditor": suite.auditor,
+            "randomness": suite.randomness,
+        },
         "threshold": order.threshold,
         "public_key": verified.body.wallet_key.hex(),
         "address": verified.address,
