@@ -48,7 +48,8 @@ class Machine:
         """What apt knows, by name."""
         policy = "".join(f'{name}) echo "  Candidate: {version}" ;; ' for name, version in versions.items())
         names = "\n".join(versions)
-        self.has("apt-cache", f"""case "$1" in policy) case "$2" in {policy} esac ;; pkgnames) printf '{names}\n' ;; esac""")
+        answers = f"""policy) case "$2" in {policy} esac ;; pkgnames) printf '{names}\n' ;;"""
+        self.has("apt-cache", f'case "$1" in {answers} esac')
 
     def rust(self, version: str) -> Path:
         """Rust beside the plain one, as Ubuntu's versioned packages install it."""
