@@ -66,7 +66,8 @@ def _relayed(served: Served, relay: Relay, wallet: Verified) -> list[Row]:
         fields = json.loads(served.request(wallet, served.requester()))
         raw, signature = bytes.fromhex(fields["intent"]), bytes.fromhex(fields["signature"])
         intent = Intent.decode(raw)
-        message = judge(intent, signature, order, body.wallet, order.policy, Circumstances(int(time.time())))
+        circumstances = Circumstances(int(time.time()))
+        message = judge(intent, signature, order, body.wallet, order.policy, circumstances, ()).message
         task = Task(
             group, order.scheme, order.threshold, body.package, raw, intent.intent_id, signature, message, route=note
         )

@@ -95,6 +95,7 @@ def _start(
         "wallet": world.wallet.body.wallet,
         "intent": signed.intent.encode(),
         "signature": signed.signature,
+        "approvals": [],
         "set": list(pair),
         "tickets": tickets,
         "attempt": 1,

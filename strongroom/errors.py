@@ -160,6 +160,9 @@ CODES: Final[dict[str, Code]] = {
         "refused", "Have the approvers named run `strongroom approve`, then send the request again."
     ),
     "approval_rejected": Code("refused", "Ask whoever rejected it why; what is asked for next is a new request."),
+    "screening_silent": Code(
+        "unavailable", "Bring the screening service back, then retry the request: its silence is a no."
+    ),
     # Journal
     "not_joined": Code("busy", "Carry the journal's questions to the others; after a restart it must hear them first."),
     "journal_behind": Code("busy", "Let the journals named catch up with the others, then ask again."),
@@ -193,6 +196,10 @@ CODES: Final[dict[str, Code]] = {
     "signed_mismatch": Code(
         "refused", "Keep the request for a report: the host returned other bytes than you approved."
     ),
+    "page_unavailable": Code(
+        "unavailable", "End what listens on this port: passkeys are pinned to the page's address."
+    ),
+    "no_decision": Code("refused", "Nothing was signed: run the command again."),
     "cluster_failed": Code(
         "unavailable", "Read the log named; free the memory, the port or the file, then start again."
     ),

@@ -25,15 +25,22 @@ class ChainFile(_Model):
     confirmations: int = Field(default=3, ge=1)
 
 
+class ScreeningFile(_Model):
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    seconds: float = Field(default=5.0, gt=0, le=60)
+
+
 class ConfigurationFile(_Model):
     """listen: HOST:PORT, port 0 for any, or unix:PATH. database: SQLAlchemy's URL. signers: address by name,
     `uds:PATH#PORT` or `vsock:CID:PORT`. chains: node by chain id. api_keys_file: one key in each line.
-    api_key_hashes: SHA-256 of further keys, hex. mode: where given, wallets of the other mode are refused.
+    api_key_hashes: SHA-256 of further keys, hex. screening: a service and its deadline, by the name of the approver
+    that it is. mode: where given, wallets of the other mode are refused.
     """
 
     listen: str = "127.0.0.1:8080"
     database: str
     signers: dict[Name, str] = Field(min_length=1)
+    screening: dict[Name, ScreeningFile] = {}
     chains: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,19}$")], ChainFile] = {}
     api_keys_file: str | None = None
     api_key_hashes: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = []

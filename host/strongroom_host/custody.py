@@ -6,18 +6,20 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from strongroom.approval import Demand
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
-from strongroom.intent.judge import judge
+from strongroom.intent.judge import Judgement, judge
 from strongroom.policy.decide import Circumstances
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom_host.broadcasting import Chains
+from strongroom_host.gathering import Asked, Gathered, Gathering
 from strongroom_host.problems import Problem
 from strongroom_host.relay.relay import Relay
 from strongroom_host.relay.signing import SigningFailed, Task, sign
@@ -48,12 +50,19 @@ class Custody:
     """
 
     def __init__(
-        self, relay: Relay, wallets: Wallets, requests: Requests, chains: Chains, worker: int | None = None
+        self,
+        relay: Relay,
+        wallets: Wallets,
+        requests: Requests,
+        chains: Chains,
+        gathering: Gathering,
+        worker: int | None = None,
     ) -> None:
         self.relay = relay
         self.wallets = wallets
         self.requests = requests
         self.chains = chains
+        self.gathering = gathering
         self.maker = Maker(relay, wallets)
         self._worker = os.getpid() if worker is None else worker
         self._guard = threading.Lock()
@@ -106,6 +115,46 @@ class Custody:
                 return self.chains.again(known)
             return self._again(request, Submission(known.intent, known.intent_signature))
 
+    def look(self, request: str) -> Request:
+        """A request as it is now: its chain is asked, and what waited for too long has expired."""
+        known = self.chains.refresh(self.requests.get(request))
+        if known.state == "pending" and Intent.decode(known.intent).expiry <= time.time():
+            with suppress(Refusal, Problem):
+                return self.retry(request)
+            return self.requests.get(request)
+        return known
+
+    def approve(self, request: str, raw: bytes) -> Request:
+        """Takes an approval or a rejection; the one that was missing has the request signed.
+
+        Raises Refusal `request_conflict` where the request waits for none, `unknown_approver`, `approval_invalid`. How
+        the signing ends is in the request that is given: the approval was taken whatever became of it.
+        """
+        with self._alone(request):
+            known = self.requests.get(request)
+            if known.state != "pending":
+                raise Refusal("request_conflict", f"the request is {known.state}, and waits for no approval")
+            asked = self._asked(known)
+            self.gathering.add(asked, raw)
+            with suppress(Refusal, Problem):
+                return self._again(request, Submission(known.intent, known.intent_signature))
+            return self.requests.get(request)
+
+    def missing(self, known: Request) -> tuple[str, ...]:
+        """What a pending request waits for; nothing in every other state."""
+        if known.state != "pending":
+            return ()
+        try:
+            return self.gathering.missing(self._asked(known))
+        except Refusal as refusal:
+            return (refusal.reason,)
+
+    def _asked(self, known: Request) -> Asked:
+        """Raises Refusal where it is judged otherwise by now."""
+        wallet, intent = self.wallets.get(known.wallet), Intent.decode(known.intent)
+        demands = self._judge(wallet, intent, known.intent_signature).demands
+        return Asked(intent, known.intent, known.intent_signature, wallet.signed_order.order.policy, demands)
+
     def _sign_new(self, intent: Intent, submission: Submission) -> Request:
         wallet = self.wallets.get(intent.wallet.hex())
         reserved = Reserved(self.requests, _fresh(intent, submission), self._worker, recorded=False)
@@ -132,7 +181,13 @@ class Custody:
 
     def _sign(self, wallet: Wallet, intent: Intent, submission: Submission, reserved: Reserved) -> Request:
         try:
-            task = self._judged(wallet, intent, submission)
+            judged = self._judge(wallet, intent, submission.signature)
+            task = self._task(wallet, intent, submission, judged.message)
+            if judged.demands:
+                gathered = self._gather(wallet, intent, submission, judged.demands, reserved)
+                if gathered.missing:
+                    return reserved.request
+                task = replace(task, approvals=gathered.raw)
         except Refusal as refusal:
             if not reserved.recorded and self.requests.find(reserved.request.request) is not None:
                 raise Known from None
@@ -157,10 +212,22 @@ class Custody:
         reserved.signed(signed, raw, durable=self.chains.broadcasts(reserved.request))
         return reserved.request if raw is None else self.chains.broadcast(reserved.request)
 
-    def _judged(self, wallet: Wallet, intent: Intent, submission: Submission) -> Task:
-        """The signers' own judgement, to fail early; each of them judges again."""
+    def _judge(self, wallet: Wallet, intent: Intent, signature: bytes) -> Judgement:
+        """The signers' own judgement, to fail early; each of them judges again, and counts the approvals."""
+        order, circumstances = wallet.signed_order.order, Circumstances(int(time.time()))
+        return judge(intent, signature, order, wallet.body.wallet, order.policy, circumstances, None)
+
+    def _gather(
+        self, wallet: Wallet, intent: Intent, submission: Submission, demands: tuple[Demand, ...], reserved: Reserved
+    ) -> Gathered:
+        """Recorded as pending first, so that an approval has a request to belong to."""
+        policy = wallet.signed_order.order.policy
+        asked = Asked(intent, submission.intent, submission.signature, policy, demands)
+        reserved.wait(self.gathering.missing(asked))
+        return self.gathering.gather(asked)
+
+    def _task(self, wallet: Wallet, intent: Intent, submission: Submission, message: bytes) -> Task:
         order, body = wallet.signed_order.order, wallet.body
-        message = judge(intent, submission.signature, order, body.wallet, order.policy, Circumstances(int(time.time())))
         preferred = None if submission.preferred is None else order.sorted_set(submission.preferred)
         return Task(
             group=self.maker.group(wallet.signed_order, body.wallet, wallet.body_bytes),

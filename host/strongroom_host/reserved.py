@@ -48,6 +48,13 @@ class Reserved:
             self._reserve(["judged", "signing", "unknown"] if last else ["judged", "signing"])
         self._claimed = True
 
+    def wait(self, missing: Sequence[str]) -> None:
+        """`pending`, durably, before anybody is asked to approve. missing: what it waits for."""
+        if not self.recorded:
+            self._reserve(["pending"], reason="; ".join(missing))
+        elif self.request.state in ("refused", "failed"):
+            self._change("pending", reason="; ".join(missing), free=True, error=None)
+
     def before_last(self) -> None:
         if self.request.state == "signing":
             self._change("unknown")
@@ -85,15 +92,15 @@ class Reserved:
         self.request = replace(self.request, error=members(problem))
         if not self.recorded:
             self._reserve([to])
-        elif self._claimed:
+        elif self._claimed or self.request.state == "pending":
             self._change(to, reason=cause.reason, worker=None, error=self.request.error, attempt=self.request.attempt)
         return problem
 
-    def _reserve(self, path: Sequence[State]) -> None:
+    def _reserve(self, path: Sequence[State], reason: str | None = None) -> None:
         """Raises Known when the id is taken."""
         worker = self._worker if path[-1] in ("signing", "unknown") else None
         at = now_ms()
-        history = (("received", self.request.at, None), *((state, at, None) for state in path))
+        history = (("received", self.request.at, None), *((state, at, reason) for state in path))
         fresh = replace(self.request, state=path[-1], worker=worker, at=at, history=history)
         if not self._requests.reserve(fresh):
             raise Known

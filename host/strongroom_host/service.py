@@ -10,8 +10,12 @@ from strongroom_host.configuration import Configuration
 from strongroom_host.connection import Address
 from strongroom_host.custody import Custody
 from strongroom_host.ethereum import Node
+from strongroom_host.gathering import Gathering
 from strongroom_host.relay.relay import Relay
+from strongroom_host.screening import Screening
+from strongroom_host.screening import Service as Screened
 from strongroom_host.signers import Signers
+from strongroom_host.storage.approvals import Approvals
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.requests import Requests
 from strongroom_host.storage.wallets import Wallets
@@ -29,6 +33,7 @@ class Service:
 
     def close(self) -> None:
         self.custody.chains.close()
+        self.custody.gathering.screening.close()
         self.custody.relay.close()
 
 
@@ -38,5 +43,7 @@ def build(configuration: Configuration) -> Service:
     signers = Signers({name: Address.parse(address) for name, address in file.signers.items()})
     requests = Requests(database)
     nodes = {chain: Chain(Node(each.url), each.confirmations) for chain, each in configuration.chains.items()}
-    custody = Custody(Relay(signers), Wallets(database), requests, Chains(nodes, requests))
+    services = {name: Screened(each.url, each.seconds) for name, each in file.screening.items()}
+    gathering = Gathering(Approvals(database), Screening(services))
+    custody = Custody(Relay(signers), Wallets(database), requests, Chains(nodes, requests), gathering)
     return Service(custody, signers, file.signers, configuration.key_hashes, file.mode)

@@ -190,16 +190,22 @@ _LAST: Final = 253402300799
 
 def amount(asset: str, units: int) -> str:
     """In coins and in the smallest unit; a token's decimals are on the chain alone, so its units stay units."""
+    coins, rest = parts(asset, units)
+    return f"{coins} ({rest})" if asset.endswith("/native") else f"{coins} {rest}"
+
+
+def parts(asset: str, units: int) -> tuple[str, str]:
+    """What a person reads first, and what makes it exact: the smallest unit, or which token."""
     chain, _, what = asset.partition("/")
     if what != "native":
         one_item, _, item = what.removeprefix("token:").partition("/")
         if item == "*":
-            return f"every item of {one_item}"
-        return f"{units} units of {one_item}" + (f", item {item}" if item else "")
+            return "every item", f"of {one_item}"
+        return f"{units} units", f"of {one_item}" + (f", item {item}" if item else "")
     decimals, coin, unit = _COINS.get(chain) or _COINS[chain.partition(":")[0]]
     whole, rest = divmod(units, 10**decimals)
     fraction = str(rest).zfill(decimals).rstrip("0")
-    return f"{whole}{'.' if fraction else ''}{fraction} {coin} ({units} {unit})"
+    return f"{whole}{'.' if fraction else ''}{fraction} {coin}", f"{units} {unit}"
 
 
 def _transfer(transfer: Transfer) -> str:
@@ -209,19 +215,21 @@ def _transfer(transfer: Transfer) -> str:
 
 def _allowance(allowance: Allowance) -> str:
     if allowance.amount == 0 and not allowance.added:
-        return f"takes from {allowance.spender} what it was allowed of {_token(allowance.asset)}"
-    what = f"all of {_token(allowance.asset)}, now and in future"
+        return f"takes from {allowance.spender} what it was allowed of {token(allowance.asset)}"
+    what = f"all of {token(allowance.asset)}, now and in future"
     if allowance.amount is not None:
         what = amount(allowance.asset, allowance.amount)
     more = ", on top of what it may take already" if allowance.added else ""
-    return f"lets {allowance.spender} take {what}{more}, {_until(allowance.expires)}"
+    return f"lets {allowance.spender} take {what}{more}, {until(allowance.expires)}"
 
 
-def _token(asset: str) -> str:
+def token(asset: str) -> str:
+    """Contract or mint of an asset."""
     return asset.partition("/")[2].removeprefix("token:").removesuffix("/*")
 
 
-def _until(expires: int | None) -> str:
+def until(expires: int | None) -> str:
+    """Of something that lapses at these Unix seconds; None for never."""
     if expires is None or expires > _LAST:
         return "without end"
     return f"until {datetime.datetime.fromtimestamp(expires, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from strongroom import schemes
+from strongroom.approval import Approval, Demand, require
 from strongroom.chains import evm, message
 from strongroom.chains.effects import Effects
 from strongroom.errors import Refusal
@@ -13,12 +17,28 @@ from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.order import Order
 
 
-def judge(
-    intent: Intent, signature: bytes, order: Order, wallet: bytes, policy: Policy, circumstances: Circumstances
-) -> bytes:
-    """What the scheme signs (a 32-byte digest, or the message), if order and policy allow it. Raises Refusal otherwise.
+@dataclass(frozen=True)
+class Judgement:
+    """message: what the scheme signs, a digest of 32 bytes or the message. demands: approvals must meet them all."""
 
-    policy: the one in force. circumstances: with the judge's own clock.
+    message: bytes
+    demands: tuple[Demand, ...]
+
+
+def judge(
+    intent: Intent,
+    signature: bytes,
+    order: Order,
+    wallet: bytes,
+    policy: Policy,
+    circumstances: Circumstances,
+    approvals: Sequence[Approval] | None,
+) -> Judgement:
+    """What is signed, if order, policy and approvers allow it. Raises Refusal otherwise.
+
+    policy: the one in force. circumstances: with the judge's own clock. approvals: all that came with the request.
+    None is for whoever only asks what would be demanded, as the host does before it collects; a signer has none, or
+    some, and never None.
     """
     now = circumstances.now
     if intent.wallet != wallet:
@@ -32,8 +52,10 @@ def judge(
     policy.require_requester(intent.requester)
     intent.verify(signature)
     effects, signed = decode(intent, order)
-    decide(policy, effects, circumstances, NO_HISTORY)
-    return signed
+    decision = decide(policy, effects, circumstances, NO_HISTORY)
+    if approvals is not None:
+        require(decision.demands, approvals, policy.approvers, intent.intent_id, intent.requester)
+    return Judgement(signed, decision.demands)
 
 
 def decode(intent: Intent, order: Order) -> tuple[Effects, bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from strongroom import schemes
+from strongroom.approval import MAX_APPROVALS
 from strongroom.channel import handshake
 from strongroom.errors import Refusal
 from strongroom.signer.ceremonies import Ceremonies
@@ -200,9 +201,10 @@ class Signer:
     def start_sign(self, fields: Fields) -> Body:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
         intent, signature = fields.blob("intent", most=1 << 18), fields.blob("signature", size=64)
+        approvals = fields.items("approvals", bytes_item, most=MAX_APPROVALS)
         signers = fields.items("set", text_item, most=MAX_PARTIES)
         ask = _ask(fields)
-        return self._starting.sign(wallet, intent, signature, signers, ask, self._clock.now())
+        return self._starting.sign(wallet, intent, signature, approvals, signers, ask, self._clock.now())
 
     def step_ceremony(self, fields: Fields) -> Body:
         identifier, round_number = fields.blob("ceremony", size=32), fields.integer("round", most=255)

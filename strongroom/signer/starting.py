@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import strongroom_native as native
 
 from strongroom import schemes
+from strongroom.approval import Approval
 from strongroom.channel.envelope import contribution_signing_bytes
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
@@ -69,15 +70,24 @@ class Starting:
         return self._sign("test", wallet, names, message, message, ask, now)
 
     def sign(
-        self, wallet: Wallet, raw: bytes, signature: bytes, signers: Sequence[str], ask: Ask, now: int
+        self,
+        wallet: Wallet,
+        raw: bytes,
+        signature: bytes,
+        approvals: Sequence[bytes],
+        signers: Sequence[str],
+        ask: Ask,
+        now: int,
     ) -> dict[str, cbor.Value]:
         """Decodes and judges the intent; there is no other way to a signature but the test message."""
         wallet.require("sign.start")
         intent = Intent.decode(raw)
-        message = judge(intent, signature, wallet.order, wallet.hold().wallet, wallet.order.policy, Circumstances(now))
+        given, circumstances = [Approval.decode(each) for each in approvals], Circumstances(now)
+        order = wallet.order
+        judged = judge(intent, signature, order, wallet.hold().wallet, order.policy, circumstances, given)
         wallet.remember(intent.request, intent.intent_id)
         names = wallet.order.sorted_set(signers)
-        return self._sign("sign", wallet, names, message, intent.intent_id, ask, now)
+        return self._sign("sign", wallet, names, judged.message, intent.intent_id, ask, now)
 
     def _sign(
         self, kind: Kind, wallet: Wallet, names: tuple[str, ...], message: bytes, subject: bytes, ask: Ask, now: int

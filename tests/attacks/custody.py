@@ -207,13 +207,14 @@ class Custody:
         message: bytes,
         names: Sequence[str] | None = None,
         route: Route | None = None,
+        approvals: Sequence[bytes] = (),
     ) -> Signed:
         """Without a judgement of the host's own. message: what the host believes is signed."""
         order = wallet.signed_order.order
         preferred = None if names is None else order.sorted_set(names)
         task = Task(
             self.group(wallet), order.scheme, order.threshold, wallet.body.package, intent.encode(), intent.intent_id,
-            self.approve(intent), message, preferred, route,
+            self.approve(intent), message, preferred, route, tuple(approvals),
         )  # fmt: skip
         return sign(self.relay, task, Unreserved())
 
@@ -273,7 +274,13 @@ class Custody:
     def sign_body(self, wallet: Wallet, names: Sequence[str], intent: Intent | None = None) -> Ask:
         intent = intent or self.intent(wallet)
         signature = self.approve(intent)
-        return {"wallet": wallet.body.wallet, "intent": intent.encode(), "signature": signature, "set": list(names)}
+        return {
+            "wallet": wallet.body.wallet,
+            "intent": intent.encode(),
+            "signature": signature,
+            "approvals": [],
+            "set": list(names),
+        }
 
     def dealing(self, order: SignedOrder) -> Run:
         """A DKG that has begun: the order accepted, channels open."""

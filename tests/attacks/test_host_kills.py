@@ -185,6 +185,7 @@ def signers_refuse(live: Running, verified: Verified, signed: SignedIntent, name
         "wallet": verified.body.wallet,
         "intent": signed.intent.encode(),
         "signature": signed.signature,
+        "approvals": [],
         "set": list(names),
         "tickets": [bytes(16) for _ in names],
         "attempt": 1,

@@ -33,6 +33,7 @@ def every_signer_refuses(custody: Custody, wallet: Wallet, code: str, intent: by
             "wallet": wallet.body.wallet,
             "intent": intent,
             "signature": signature,
+            "approvals": [],
             "set": list(chosen),
             "tickets": list(tickets),
             "attempt": 1,

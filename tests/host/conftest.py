@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,13 @@ from flask.testing import FlaskClient
 from strongroom_host.api.app import create_app
 from strongroom_host.broadcasting import Chain, Chains
 from strongroom_host.custody import Custody
+from strongroom_host.gathering import Gathering
 from strongroom_host.relay import signing
 from strongroom_host.relay.relay import Relay
+from strongroom_host.screening import Screening
+from strongroom_host.screening import Service as Screened
 from strongroom_host.service import Service
+from strongroom_host.storage.approvals import Approvals
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.migrate import migrate
 from strongroom_host.storage.requests import Requests
@@ -57,15 +61,17 @@ def host(world: World, database: Database) -> Iterator[Host]:
     """Makes hosts over the same database: a second one is the first one after its restart."""
     made: list[Custody] = []
 
-    def make(chain: Chain | None = None) -> Custody:
+    def make(chain: Chain | None = None, screening: Mapping[str, Screened] | None = None) -> Custody:
         requests = Requests(database)
         chains = Chains({} if chain is None else {CHAIN_ID: chain}, requests)
-        made.append(Custody(Relay(world.links()), Wallets(database), requests, chains, worker=len(made) + 1))
+        gathering = Gathering(Approvals(database), Screening(screening or {}))
+        made.append(Custody(Relay(world.links()), Wallets(database), requests, chains, gathering, len(made) + 1))
         return made[-1]
 
     yield make
     for custody in made:
         custody.relay.close()
+        custody.gathering.screening.close()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ def job(world: World, custody: Custody, wallet: Wallet, **changes: Any) -> Job:
         "wallet": wallet.body.wallet,
         "intent": intent,
         "signature": signature,
+        "approvals": [],
         "set": list(names),
     }
     options: dict[str, Any] = {

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from eth_account._utils.legacy_transactions import serializable_unsigned_transaction_from_dict
 
+from strongroom.approval import Demand
 from strongroom.chains import evm, message
 from strongroom.intent.intent import MAX_LIFE, Intent, Kind
 from strongroom.intent.judge import decode, judge
 from strongroom.policy.decide import Circumstances
 from strongroom.policy.document import Policy
+from strongroom.policy.terms import Tier
 from strongroom.wallet.order import Order
+from tests.approval.keys import held
 from tests.wallet.orders import (
     CONTRACT,
     ECDSA,
@@ -52,7 +55,7 @@ def judged(asked: Intent, scheme: str, **changes: Any) -> bytes:
         asked = dataclasses.replace(asked, policy=made.policy.digest())
     key = REQUESTER_KEYS.get(asked.requester, REQUESTER_KEYS[REQUESTER])
     signature = key.sign(b"strongroom/request/v1" + asked.intent_id)
-    return judge(asked, signature, made, WALLET, made.policy, Circumstances(NOW))
+    return judge(asked, signature, made, WALLET, made.policy, Circumstances(NOW), ()).message
 
 
 def test_ecdsa_signs_the_hash_of_the_unsigned_transaction() -> None:
@@ -121,7 +124,7 @@ def test_every_requester_of_the_policy_may_ask_and_only_for_itself() -> None:
     asked = dataclasses.replace(TRANSFER, requester=other)
     judged(asked, ECDSA)
     foreign = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    refused("intent_signature", judge, asked, foreign, order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW))
+    refused("intent_signature", judge, asked, foreign, order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW), ())
 
 
 def test_a_requester_that_the_policy_dropped_is_refused() -> None:
@@ -209,7 +212,7 @@ def test_what_was_judged_is_what_is_signed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_signature_is_checked_before_the_payload_is_decoded() -> None:
     """A host without a requester's key learns nothing of the policy, and costs nothing."""
     garbage = dataclasses.replace(TRANSFER, payload=b"garbage")
-    refused("intent_signature", judge, garbage, bytes(64), order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW))
+    refused("intent_signature", judge, garbage, bytes(64), order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW), ())
 
 
 def test_the_orders_own_policy_judges() -> None:
@@ -218,4 +221,39 @@ def test_the_orders_own_policy_judges() -> None:
     strict: Order = order(scheme=ECDSA, policy=dataclasses.replace(POLICY, rules=rules))
     asked = dataclasses.replace(TRANSFER, policy=strict.policy.digest())
     signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    refused("policy_limit", judge, asked, signature, strict, WALLET, strict.policy, Circumstances(NOW))
+    refused("policy_limit", judge, asked, signature, strict, WALLET, strict.policy, Circumstances(NOW), ())
+
+
+ALICE = held("alice")
+APPROVED = dataclasses.replace(
+    POLICY,
+    approvers=(ALICE.approver,),
+    rules=tuple(
+        dataclasses.replace(rule, tiers=(Tier(ETHER // 2, (Demand((("treasury", 1),)),)),))
+        if rule.kind == "transfer"
+        else rule
+        for rule in POLICY.rules
+    ),
+)
+
+
+def test_what_the_policy_demands_must_have_been_approved() -> None:
+    asked = dataclasses.replace(TRANSFER, policy=APPROVED.digest())
+    signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
+    ordered = order(scheme=ECDSA, policy=APPROVED)
+    common = (asked, signature, ordered, WALLET, APPROVED, Circumstances(NOW))
+    demanded = judge(*common, None).demands
+    assert demanded == (Demand((("treasury", 1),)),)
+    refused("approval_missing", judge, *common, ())
+    refused("approval_rejected", judge, *common, (ALICE.approval(asked.intent_id, "reject"),))
+    refused("approval_invalid", judge, *common, (ALICE.approval(TRANSFER.intent_id),))
+    assert judge(*common, (ALICE.approval(asked.intent_id),)).message == PLAIN.digest()
+
+
+def test_a_veto_counts_where_nothing_is_demanded() -> None:
+    small = dataclasses.replace(PLAIN, value=1).encode()
+    asked = dataclasses.replace(TRANSFER, payload=small, policy=APPROVED.digest())
+    signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
+    common = (asked, signature, order(scheme=ECDSA, policy=APPROVED), WALLET, APPROVED, Circumstances(NOW))
+    assert judge(*common, ()).demands == ()
+    refused("approval_rejected", judge, *common, (ALICE.approval(asked.intent_id, "reject"),))

@@ -279,7 +279,7 @@ class Cluster:
     def signing(self, intent: Intent, names: Sequence[str], **body: Any) -> Run:
         key = REQUESTER_KEYS.get(intent.requester, REQUESTER_KEYS[REQUESTER])
         signature = key.sign(intent_signing_bytes(intent.intent_id))
-        full = {"intent": intent.encode(), "signature": signature, "set": list(names), **body}
+        full = {"intent": intent.encode(), "signature": signature, "approvals": [], "set": list(names), **body}
         return self.run("sign.start", names, wallet=self.wallet, **full)
 
     def intent(self, text: str = "hello", **changes: Any) -> Intent:

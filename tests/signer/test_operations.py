@@ -87,8 +87,8 @@ VALUES = st.one_of(
     st.text(max_size=5), st.lists(st.sampled_from([bytes(16), "a", "b", ["a", b""], 1]), max_size=3),
 )  # fmt: skip
 KEYS = st.sampled_from(
-    ["order", "peer", "message", "wallet", "tickets", "attempt", "set", "intent", "signature", "ceremony", "round",
-     "messages", "record", "body", "nonce", "count"]
+    ["order", "peer", "message", "wallet", "tickets", "attempt", "set", "intent", "signature", "approvals", "ceremony",
+     "round", "messages", "record", "body", "nonce", "count"]
 )  # fmt: skip
 
 
@@ -119,6 +119,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
         "wallet": bytes(32),
         "intent": b"",
         "signature": bytes(64),
+        "approvals": [],
         "set": [],
         "tickets": [],
         "attempt": 0,

@@ -9,14 +9,18 @@ from flask_openapi.blueprint import APIBlueprint
 
 from strongroom_host.api import views
 from strongroom_host.api.http import idempotency_key
-from strongroom_host.api.schemas import NewRequest, Nothing, Request, RequestPath, Requests, WalletPath
+from strongroom_host.api.schemas import NewApproval, NewRequest, Nothing, Request, RequestPath, Requests, WalletPath
 from strongroom_host.custody import Submission
 from strongroom_host.service import Service
+from strongroom_host.storage.requests import Request as Kept
 
 
 def blueprint(service: Service) -> APIBlueprint:
     api = APIBlueprint("requests", __name__, url_prefix="/v1")
     custody = service.custody
+
+    def shown(found: Kept) -> dict[str, Any]:
+        return views.request(found, custody.gathering.kept.of(found.request), custody.missing(found))
 
     @api.post("/requests", responses={201: Request, 200: Request})
     def submit(body: NewRequest) -> tuple[dict[str, Any], int]:
@@ -28,7 +32,7 @@ def blueprint(service: Service) -> APIBlueprint:
             None if body.signers is None else tuple(body.signers),
         )
         found, new = custody.submit(submission)
-        return views.request(found), 201 if new else 200
+        return shown(found), 201 if new else 200
 
     @api.get("/requests", responses={200: Requests})
     def list_requests() -> dict[str, Any]:
@@ -41,11 +45,16 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/requests/<request>", responses={200: Request})
     def get_request(path: RequestPath) -> dict[str, Any]:
         """One request; the chain is asked what became of its transaction."""
-        return views.request(custody.chains.refresh(custody.requests.get(path.request)))
+        return shown(custody.look(path.request))
 
     @api.post("/requests/<request>/retry", responses={200: Request})
     def retry(path: RequestPath, body: Nothing) -> dict[str, Any]:
         """The same bytes once more: of a request that failed, whose outcome is unknown, or that no node took."""
-        return views.request(custody.retry(path.request))
+        return shown(custody.retry(path.request))
+
+    @api.post("/requests/<request>/approvals", responses={200: Request})
+    def approve(path: RequestPath, body: NewApproval) -> dict[str, Any]:
+        """An approval or a rejection. The one that was missing has the request signed before this answers."""
+        return shown(custody.approve(path.request, bytes.fromhex(body.approval)))
 
     return api

@@ -188,12 +188,28 @@ class Event(Answer):
     reason: str | None
 
 
+class NewApproval(Asked):
+    approval: Hex = Field(description="An approval's or a rejection's bytes, docs/specification.md section 13.")
+
+
+class Approval(Answer):
+    """at: Unix milliseconds."""
+
+    approver: Name
+    decision: Literal["approve", "reject"]
+    approval: Hex
+    at: int
+
+
 class Request(Answer):
+    """approvals, missing: null in lists. missing: a sentence for each demand that a pending request waits for."""
+
     request: Hex16
     wallet: Hex32
     kind: Literal["evm-transaction", "message"]
     state: Literal[
         "received",
+        "pending",
         "judged",
         "signing",
         "unknown",
@@ -206,6 +222,9 @@ class Request(Answer):
         "expired",
     ]
     intent: Hex
+    intent_signature: Hex64
+    approvals: list[Approval] | None
+    missing: list[str] | None
     signers: list[Name]
     attempt: int
     signature: Hex | None

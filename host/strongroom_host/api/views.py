@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from strongroom import schemes
@@ -10,6 +11,7 @@ from strongroom.wallet.order import Member
 from strongroom.wire.fields import Fields
 from strongroom_host.relay.relay import EPOCH
 from strongroom_host.relay.wallets import Dealt
+from strongroom_host.storage.approvals import Kept
 from strongroom_host.storage.requests import Request
 from strongroom_host.storage.wallets import Wallet
 
@@ -57,7 +59,13 @@ def labels(each: Member) -> Json:
     return dict(each.labels.value())
 
 
-def request(each: Request) -> Json:
+def approval(each: Kept) -> Json:
+    said = each.approval
+    return {"approver": said.approver, "decision": said.decision, "approval": each.raw.hex(), "at": each.at}
+
+
+def request(each: Request, approvals: Sequence[Kept] | None = None, missing: Sequence[str] | None = None) -> Json:
+    """approvals, missing: None in lists, where they are not looked up."""
     transaction = None
     if each.raw is not None:
         transaction = {
@@ -75,6 +83,9 @@ def request(each: Request) -> Json:
         "kind": each.kind,
         "state": each.state,
         "intent": each.intent.hex(),
+        "intent_signature": each.intent_signature.hex(),
+        "approvals": None if approvals is None else [approval(one) for one in approvals],
+        "missing": None if missing is None else list(missing),
         "signers": list(each.signers),
         "attempt": each.attempt,
         "signature": None if each.signature is None else each.signature.hex(),

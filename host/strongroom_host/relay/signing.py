@@ -35,6 +35,7 @@ class Task:
     message: bytes
     preferred: tuple[str, ...] | None = None
     route: Route | None = None
+    approvals: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, res
         "wallet": task.group.wallet,
         "intent": task.intent,
         "signature": task.intent_signature,
+        "approvals": list(task.approvals),
         "set": list(chosen),
     }
     count = schemes.suite(task.scheme).trips

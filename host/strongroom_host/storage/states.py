@@ -1,5 +1,6 @@
 """The states of a request, and every step that is allowed between them. Nothing else moves a request.
 
+`pending` waits for approvals that the policy demands: nothing was sent to a signer, and it keeps no nonce from others.
 `unknown` begins before a request of the ceremony's last trip is sent to anybody: from there on a signature may exist,
 and only identical bytes may be tried again. A request is `failed` only when none can exist: the worker that marked it
 `unknown` and then never came to the last trip says so itself; after a crash nobody can.
@@ -14,6 +15,7 @@ from strongroom.errors import Refusal
 
 State = Literal[
     "received",
+    "pending",
     "judged",
     "signing",
     "unknown",
@@ -29,7 +31,8 @@ State = Literal[
 STATES: Final[tuple[State, ...]] = get_args(State)
 
 ALLOWED: Final[Mapping[State, frozenset[State]]] = {
-    "received": frozenset({"judged", "refused", "expired", "failed"}),
+    "received": frozenset({"pending", "judged", "refused", "expired", "failed"}),
+    "pending": frozenset({"judged", "refused", "failed", "expired"}),
     "judged": frozenset({"signing", "unknown", "refused", "failed", "expired"}),
     "signing": frozenset({"unknown", "refused", "failed", "expired"}),
     "unknown": frozenset({"signed", "refused", "failed", "expired"}),
@@ -37,8 +40,8 @@ ALLOWED: Final[Mapping[State, frozenset[State]]] = {
     "broadcast": frozenset({"included"}),
     "included": frozenset({"confirmed", "broadcast"}),  # back: the block was reorganised away
     "confirmed": frozenset(),
-    "refused": frozenset({"judged"}),  # the same bytes again, once the reason is gone
-    "failed": frozenset({"judged"}),
+    "refused": frozenset({"pending", "judged"}),  # the same bytes again, once the reason is gone
+    "failed": frozenset({"pending", "judged"}),
     "expired": frozenset(),
 }
 

@@ -65,6 +65,16 @@ REQUESTS: Final = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 
+APPROVALS: Final = sa.Table(
+    "approvals",
+    METADATA,
+    sa.Column("request", sa.String(32), sa.ForeignKey("requests.request"), primary_key=True),
+    sa.Column("approver", sa.String(32), primary_key=True),
+    sa.Column("decision", sa.String(8), primary_key=True),
+    sa.Column("approval", sa.LargeBinary, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 TRANSITIONS: Final = sa.Table(
     "transitions",
     METADATA,
