@@ -84,6 +84,10 @@ class Api:
     def request(self, request: str) -> Json:
         return self._get(f"/v1/requests/{request}")
 
+    def approve(self, request: str, approval: bytes) -> Json:
+        """Of an approval or a rejection. The last one that was missing has the request signed before this returns."""
+        return self._post(f"/v1/requests/{request}/approvals", {"approval": approval.hex()}, CEREMONY_TIMEOUT)
+
     def retry(self, request: str) -> Json:
         return self._post(f"/v1/requests/{request}/retry", {}, CEREMONY_TIMEOUT)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom.errors import Refusal
@@ -20,10 +21,13 @@ _ENCRYPTED = b"BEGIN ENCRYPTED PRIVATE KEY"
 def create(path: Path, passphrase: bytes | None) -> bytes:
     """Makes a key and returns its public half (32 bytes). Raises Refusal `file_exists`."""
     key = Ed25519PrivateKey.generate()
-    protection = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-    write_private(path, pem)
+    write_private(path, pem(key, passphrase))
     return public(key)
+
+
+def pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
+    protection = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -40,20 +44,25 @@ def write_private(path: Path, data: bytes) -> None:
 
 def load(path: Path, passphrase: Passphrase) -> Ed25519PrivateKey:
     """Raises Refusal `bad_file` or `passphrase`."""
+    key = load_any(path, passphrase)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Refusal("bad_file", f"{path} holds no Ed25519 key")
+    return key
+
+
+def load_any(path: Path, passphrase: Passphrase) -> object:
+    """A key of whatever algorithm. Raises Refusal `bad_file` or `passphrase`."""
     try:
-        pem = path.read_bytes()
+        written = path.read_bytes()
     except OSError as error:
         raise Refusal("bad_file", f"{path} cannot be read: {error.strerror}") from error
-    secret = passphrase() if _ENCRYPTED in pem else None
+    secret = passphrase() if _ENCRYPTED in written else None
     try:
-        key = serialization.load_pem_private_key(pem, secret)
+        return serialization.load_pem_private_key(written, secret)
     except (ValueError, TypeError) as error:
         if secret is not None:
             raise Refusal("passphrase", f"{path} does not open with this passphrase") from error
         raise Refusal("bad_file", f"{path} is no PEM private key") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise Refusal("bad_file", f"{path} holds no Ed25519 key")
-    return key
 
 
 def public(key: Ed25519PrivateKey) -> bytes:

@@ -77,16 +77,23 @@ class FakeSigner:
 
 
 class Custody:
-    """2 of 3. folder: where the officers' keys are made."""
+    """2 of 3. folder: where the officers' keys are made. made_policy: of a requester's key; otherwise `policy`."""
 
-    def __init__(self, folder: Path, scheme: str = "frost-ed25519", root: pki.Identity | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        scheme: str = "frost-ed25519",
+        root: pki.Identity | None = None,
+        made_policy: Callable[[bytes], Policy] | None = None,
+    ) -> None:
         self.root = root or pki.root("simulated.nitro-enclaves")
         self.signers = [FakeSigner(number, self.root) for number in (1, 2, 3)]
         self.made = officers.create(folder, count=3, quorum=2, passphrase=None)
         self.requester = keyfiles.load(folder / officers.REQUESTER, no_passphrase)
         self.folder = folder
         self.shares = driver.run_dkg(scheme, 2, 3)
-        self.order = signed_order(self.made, folder, [signer.member for signer in self.signers], scheme)
+        agreed = (made_policy or policy)(self.made.requester)
+        self.order = signed_order(self.made, folder, [signer.member for signer in self.signers], scheme, agreed)
         self.body = _body(self.order, self.shares)
         self.certificate = Certificate(self.body.encode(), ())
         self.nonces: list[bytes] = []
@@ -173,10 +180,12 @@ def policy(requester: bytes) -> Policy:
     return payments((requester,), (CHAIN_ID,), recipients, LIMIT, 10**16, issued=int(time.time()))
 
 
-def signed_order(made: Made, folder: Path, roster: Sequence[Member], scheme: str) -> SignedOrder:
+def signed_order(
+    made: Made, folder: Path, roster: Sequence[Member], scheme: str, agreed: Policy | None = None
+) -> SignedOrder:
     order = orders.build(
         tuple(roster),
-        policy(made.requester),
+        agreed or policy(made.requester),
         made.officers,
         mode="simulated",
         scheme=scheme,

@@ -27,7 +27,7 @@ class Machine:
         for tool in TOOLS:
             (self.bin / tool).symlink_to(str(shutil.which(tool)))
         (self.bin / "python3").symlink_to(sys.executable)
-        for tool in ("git", "make", "cc", "node", "npm", "cargo", "cpio", "softhsm2-util"):
+        for tool in ("git", "make", "cc", "node", "npm", "cargo", "cpio", "softhsm2-util", "chromium"):
             self.has(tool, "")
         self.has("rustc", "echo rustc 1.95.0")
         self.has("id", "echo 1000")
@@ -96,6 +96,12 @@ def test_without_root_it_prints_the_line_and_installs_nothing(machine: Machine) 
     assert "apt-get update && apt-get install --no-install-recommends gcc libc6-dev softhsm2" in done.stderr
     assert "42 MB" in done.stderr
     assert "-y" not in machine.log.read_text().split()
+
+
+def test_any_chromium_will_do(machine: Machine) -> None:
+    machine.lacks("chromium")
+    machine.has("google-chrome", "")
+    assert machine.setup().returncode == 0
 
 
 def test_as_root_it_says_what_and_how_much_then_installs(machine: Machine) -> None:
