@@ -59,20 +59,31 @@ demo:  ## three signers, a host and a chain on this machine: create wallets, sig
 	@python -m demo
 
 .PHONY: test
-test: setup  ## every test that needs no hardware (make test ARGS="tests/house -x")
+test: setup $(if $(ARGS),,rust)  ## every test that needs no hardware (make test ARGS="tests/house -x": these alone)
 	@python -m pytest $(ARGS)
+
+# Its vectors, and what needs no interpreter. One profile with lint's clippy, so that what both build is built once.
+CARGO := --locked --manifest-path native/Cargo.toml
+.PHONY: rust
+rust: setup
+	@cargo test --quiet $(CARGO) --no-default-features --lib
 
 .PHONY: bench
 bench: setup  ## ratios, measured side by side in one run
 	@python -m benchmarks
 
+# A distribution's Rust comes without these two unless they are asked for.
+rust_has = cargo $(1) --version >/dev/null 2>&1 || { echo "no $(2) here: the Rust sources are not checked by it"; exit 0; };
+
 .PHONY: lint
-lint: setup  ## formatting, types, layers, the native module's stub
+lint: setup  ## formatting, types, layers, the native module's stub and sources
 	@ruff check --quiet
 	@ruff format --check --quiet
 	@mypy
 	@lint-imports
 	@python -m mypy.stubtest strongroom_native --ignore-missing-stub
+	@$(call rust_has,fmt,rustfmt) cargo fmt --check --manifest-path native/Cargo.toml
+	@$(call rust_has,clippy,clippy) cargo clippy --quiet $(CARGO) --profile test --all-targets -- -D warnings
 
 # --- Keeping ---
 
