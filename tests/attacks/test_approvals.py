@@ -194,6 +194,20 @@ def test_a_veto_that_the_host_keeps_back_is_none(custody: Custody, approving: Wa
     every_signer_refuses(custody, approving, "approval_missing", intent, without)
 
 
+def test_approvals_that_one_signer_is_shown_and_the_other_is_not(custody: Custody, approving: Wallet) -> None:
+    intent = custody.intent(approving)
+    first, second = custody.sets(approving)[0]
+    common: Ask = {"tickets": list(custody.tickets((first, second))), "attempt": 1}
+    shown: Ask = {"approvals": [each.encode() for each in all_three(intent)]}
+    body = custody.sign_body(approving, (first, second), intent) | common
+    step = custody.start(first, "sign.start", body | shown)
+    with refused("approval_missing", by=second):
+        custody.start(second, "sign.start", body)
+    with refused("unknown_ceremony", by=second):
+        custody.ask(second, "ceremony.step", {"ceremony": step.ceremony, "round": 1, "messages": []})
+    custody.ask(first, "ceremony.abort", {"ceremony": step.ceremony})
+
+
 # --- Passkeys, on a page that the host serves ---
 
 Made = Callable[[bytes], Approval]
