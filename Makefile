@@ -75,6 +75,10 @@ bench: setup  ## ratios, measured side by side in one run
 # A distribution's Rust comes without these two unless they are asked for.
 rust_has = cargo $(1) --version >/dev/null 2>&1 || { echo "no $(2) here: the Rust sources are not checked by it"; exit 0; };
 
+.PHONY: model
+model: setup  ## the journals' model, searched by spin for some minutes
+	@infra/model/check --long
+
 .PHONY: lint
 lint: setup  ## formatting, types, layers, the native module's stub and sources
 	@ruff check --quiet

@@ -27,7 +27,7 @@ class Machine:
         for tool in TOOLS:
             (self.bin / tool).symlink_to(str(shutil.which(tool)))
         (self.bin / "python3").symlink_to(sys.executable)
-        for tool in ("git", "make", "cc", "node", "npm", "cargo", "cpio", "softhsm2-util", "chromium"):
+        for tool in ("git", "make", "cc", "node", "npm", "cargo", "cpio", "softhsm2-util", "chromium", "spin"):
             self.has(tool, "")
         self.has("rustc", "echo rustc 1.95.0")
         self.has("id", "echo 1000")
