@@ -40,8 +40,8 @@ system:
 	@touch $@
 
 .venv/native: $R/dev.txt $R/workspace.txt $(NATIVE) | .venv/bin/uv
-	@echo "Installing the Python packages (330 MB in .venv) and compiling the native module (release, fat LTO):"
-	@echo "one to two minutes on two cores where it was measured, once"
+	@echo "Installing the Python packages (370 MB in .venv) and compiling the native module (release, fat LTO):"
+	@echo "about two minutes on two cores where it was measured, once"
 	@$(SYNC)
 	@touch $@
 
