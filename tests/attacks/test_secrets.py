@@ -8,16 +8,19 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import coincurve
 import pytest
 
+from strongroom.wallet.record import Record
 from strongroom_client.cluster import HOST
 from strongroom_client.cluster.cluster import Cluster
 from strongroom_client.cluster.plan import KMS
 from strongroom_client.cluster.process import environment, module
 from strongroom_client.cluster.signers import soft_token
+from strongroom_client.wallets import Verified
 from strongroom_simulator.adversary import Seen
 from tests.attacks.custody import ECDSA, ED25519, Custody
 from tests.attacks.secrets_of import Planted, files, guises, look, memory, open_files, planted, processes
@@ -26,35 +29,48 @@ from tests.fixtures_cluster import Running
 A, B, C = "enclave-1", "enclave-2", "hsm-1"
 
 
+@dataclass
+class Watched:
+    """Two wallets, and all that passed while they were made and loaded again. traffic: as the host sees it."""
+
+    wallets: list[Verified] = field(default_factory=list)
+    traffic: list[Seen] = field(default_factory=list)
+
+
 @pytest.fixture(scope="module")
-def traffic() -> list[Seen]:
-    return []
+def _watched() -> Watched:
+    return Watched()
 
 
 @pytest.fixture
-def busy(live: Running, traffic: list[Seen]) -> Cluster:
-    """A cluster that has made wallets, and restarted a signer of each kind, under the eyes of its links."""
-    if not traffic:
-        made = [live.cluster.create_wallet(scheme) for scheme in (ECDSA, ED25519)]
-        live.wallet(ECDSA)
+def watched(live: Running, _watched: Watched) -> Watched:
+    """An ECDSA and an Ed25519 wallet; since then, a signer of each kind was restarted and loaded its share."""
+    if not _watched.wallets:
+        _watched.wallets += [live.cluster.create_wallet(scheme) for scheme in (ECDSA, ED25519)]
         with live.cluster.api() as api:
             for name in (A, C):
                 live.cluster.restart(name)
-                for verified in made:
+                for verified in _watched.wallets:
                     api.attestations(verified.wallet, bytes(32))
-    for link in live.links.values():
-        traffic += link.seen
+        for link in live.links.values():
+            _watched.traffic += link.seen
+    return _watched
+
+
+@pytest.fixture
+def busy(live: Running, watched: Watched) -> Cluster:
     return live.cluster
 
 
 @pytest.fixture
-def shares(busy: Cluster, live: Running) -> list[Planted]:
-    """Every signer's, of an ECDSA and of an Ed25519 wallet."""
-    with sqlite3.connect(busy.plan.host / "host.db") as database:
-        rows = database.execute("select record from records").fetchall()
+def shares(busy: Cluster, watched: Watched) -> list[Planted]:
+    """Every signer's, of both wallets."""
+    database = sqlite3.connect(busy.plan.host / "host.db")
+    rows = database.execute("select record from records").fetchall()
     database.close()
-    found = [planted(busy, record) for (record,) in rows]
-    assert len(found) >= 6 and {each.signer for each in found} == {A, B, C}
+    wallets = {verified.body.wallet for verified in watched.wallets}
+    found = [planted(busy, record) for (record,) in rows if Record.decode(record).wallet in wallets]
+    assert sorted(each.signer for each in found) == [A, A, B, B, C, C]
     return found
 
 
@@ -65,10 +81,9 @@ def every_process(cluster: Cluster) -> dict[str, list[int]]:
 # --- The search itself ---
 
 
-def test_the_share_is_the_share(shares: list[Planted], live: Running) -> None:
+def test_the_share_is_the_share(shares: list[Planted], watched: Watched) -> None:
     """What is searched for is right: times the generator, it is the signer's verification share."""
-    body = live.wallet(ECDSA).body
-    public = set(body.verification_shares)
+    public = set(watched.wallets[0].body.verification_shares)
     points = {coincurve.PrivateKey(each.share).public_key.format() for each in shares if _is_scalar(each.share)}
     assert public <= points
 
@@ -105,11 +120,11 @@ def test_no_share_in_any_file(busy: Cluster, shares: list[Planted]) -> None:
             assert [trace for where, raw in places for trace in look(where, raw, secret)] == []
 
 
-def test_no_share_in_what_passed_through_the_host(busy: Cluster, shares: list[Planted], traffic: list[Seen]) -> None:
+def test_no_share_in_what_passed_through_the_host(busy: Cluster, shares: list[Planted], watched: Watched) -> None:
     """Every byte of a DKG, of signings, of a restart."""
-    operations = {each.call.operation for each in traffic}
+    operations = {each.call.operation for each in watched.traffic}
     assert {"dkg.start", "ceremony.step", "test.start", "wallet.load"} <= operations
-    content = b"".join(part for each in traffic for part in (each.call.request, each.answer or b""))
+    content = b"".join(part for each in watched.traffic for part in (each.call.request, each.answer or b""))
     for each in shares:
         for secret in (each.share, each.data_key):
             assert look("the wire", content, secret) == []
