@@ -118,11 +118,15 @@ class Custody:
     def look(self, request: str) -> Request:
         """A request as it is now: its chain is asked, and what waited for too long has expired."""
         known = self.chains.refresh(self.requests.get(request))
-        if known.state == "pending" and Intent.decode(known.intent).expiry <= time.time():
+        if _overdue(known):
             with suppress(Refusal, Problem):
                 return self.retry(request)
             return self.requests.get(request)
         return known
+
+    def listed(self, wallet: str | None) -> list[Request]:
+        """The newest first; no chain is asked."""
+        return [self.look(each.request) if _overdue(each) else each for each in self.requests.all(wallet)]
 
     def approve(self, request: str, raw: bytes) -> Request:
         """Takes an approval or a rejection; the one that was missing has the request signed.
@@ -223,7 +227,8 @@ class Custody:
         """Recorded as pending first, so that an approval has a request to belong to."""
         policy = wallet.signed_order.order.policy
         asked = Asked(intent, submission.intent, submission.signature, policy, demands)
-        reserved.wait(self.gathering.missing(asked))
+        if not (reserved.recorded and reserved.request.state == "pending"):
+            reserved.wait(self.gathering.missing(asked))
         return self.gathering.gather(asked)
 
     def _task(self, wallet: Wallet, intent: Intent, submission: Submission, message: bytes) -> Task:
@@ -257,6 +262,10 @@ class Custody:
                     del self._busy[request]
                 else:
                     self._busy[request] = (lock, users - 1)
+
+
+def _overdue(known: Request) -> bool:
+    return known.state == "pending" and Intent.decode(known.intent).expiry <= time.time()
 
 
 def _fresh(intent: Intent, submission: Submission) -> Request:

@@ -144,6 +144,7 @@ def test_what_waited_too_long_has_expired(
     later = time.time() + 61
     monkeypatch.setattr(time, "time", lambda: later)
     refused("intent_expired", custody.approve, waiting.request, approval(waiting, by=BOB))
+    assert [each.state for each in custody.listed(wallet.wallet)] == ["expired"]
     assert custody.look(waiting.request).state == "expired"
     assert asked(world) == 0
 

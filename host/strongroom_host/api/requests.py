@@ -40,7 +40,7 @@ def blueprint(service: Service) -> APIBlueprint:
         wallet = request.args.get("wallet")
         if wallet is not None:
             wallet = WalletPath.model_validate({"wallet": wallet}).wallet
-        return {"requests": [views.request(each) for each in custody.requests.all(wallet)]}
+        return {"requests": [views.request(each) for each in custody.listed(wallet)]}
 
     @api.get("/requests/<request>", responses={200: Request})
     def get_request(path: RequestPath) -> dict[str, Any]:
