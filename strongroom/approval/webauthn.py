@@ -3,14 +3,15 @@
 The rules, in the order in which they are applied; each refusal is `approval_invalid`:
 
  1. Client data begin as section 5.8.1.1 has every client write them: type webauthn.get,      steps 10 to 13
-    the challenge, an origin that officers pinned, crossOrigin false
+    the challenge, an origin that officers pinned; then crossOrigin is false, or they end
  2. Authenticator data are of the pinned relying party (SHA-256 of its id)                     step 15
  3. The user was present and was verified; no attested credential is inside                    steps 16, 17
  4. A key that is not eligible for backup is not said to be backed up                          step 18
  5. The pinned key signed authenticator data and the hash of client data, by its algorithm     steps 20, 21
 
 Section 5.8.1.2 is the "limited verification algorithm": the first members have one order and one encoding, so that
-bytes are compared and nothing is parsed. What follows them is the client's to extend.
+bytes are compared and nothing is parsed. What follows them is the client's to extend. Safari leaves crossOrigin out
+where it is false, which is what its absence means (section 5.8.1), and writes nothing after the origin then.
 
 Counters (step 22) are no gate: passkeys that live on several devices leave them at zero, and one that went backwards
 would tell of a clone only to whoever remembers, which a signer that restarts does not.
@@ -93,6 +94,8 @@ def _verify_client_data(data: bytes, passkey: Passkey, challenge: bytes, name: s
     rest = _after(rest, (b',"challenge":"' + encoded + b'"',), name, "the passkey signed another request or decision")
     origins = tuple(b',"origin":"' + origin.encode() + b'"' for origin in passkey.origins)
     rest = _after(rest, origins, name, f"it was signed on another page than {' or '.join(passkey.origins)}")
+    if rest == b"}":
+        return
     rest = _after(rest, (b',"crossOrigin":false',), name, "the page was inside another one, or does not say")
     if not (rest == b"}" or (rest.startswith(b",") and rest.endswith(b"}"))):
         raise _invalid(name, "client data do not end as they should")

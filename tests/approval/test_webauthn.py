@@ -69,7 +69,8 @@ def test_client_data_that_say_something_else(changed: dict[str, object], said: s
         b"\xef\xbb\xbf" + client_data(CHALLENGE),
         client_data(CHALLENGE).replace(b":", b": "),
         client_data(CHALLENGE).replace(b'"crossOrigin":false', b'"more":1,"crossOrigin":false'),
-        client_data(CHALLENGE).replace(b',"crossOrigin":false', b""),
+        client_data(CHALLENGE, more=1).replace(b',"crossOrigin":false', b""),
+        client_data(CHALLENGE, topOrigin="https://evil.example").replace(b',"crossOrigin":false', b""),
         client_data(CHALLENGE).replace(b'"type"', b'"type":"webauthn.get","type"'),
         client_data(CHALLENGE).replace(b"localhost", b"loc\\u0061lhost"),
     ],
@@ -80,6 +81,10 @@ def test_client_data_in_another_encoding(data: bytes) -> None:
 
 def test_what_a_client_adds_at_the_end_is_its_own() -> None:
     judged(assertion(BOB.secret, CHALLENGE, client_data(CHALLENGE, other_keys_can_be_added_here="do not compare")))
+
+
+def test_safari_says_nothing_where_no_page_is_around_its_own() -> None:
+    judged(assertion(BOB.secret, CHALLENGE, client_data(CHALLENGE).replace(b',"crossOrigin":false', b"")))
 
 
 def test_several_origins_may_be_pinned() -> None:
