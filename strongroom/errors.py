@@ -144,6 +144,9 @@ CODES: Final[dict[str, Code]] = {
     "policy_frozen": Code("refused", "Wait for the officers' next policy: nothing is signed until then."),
     "policy_expired": Code("refused", "Have officers sign the next policy."),
     "policy_lease": Code("refused", "Have officers renew the policy: `strongroom policy renew`."),
+    "policy_version": Code("refused", "Look at `strongroom policy show`, and sign what succeeds the newest version."),
+    "directive_mismatch": Code("refused", "Have officers sign it again, for this wallet as it stands now."),
+    "directive_not_signed": Code("refused", "Collect signatures of the quorum of officers in office over these bytes."),
     "malformed_policy": Code(
         "malformed", "Correct the policy as docs/specification.md section 5 has it; `strongroom policy check` helps."
     ),

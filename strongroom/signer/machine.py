@@ -7,18 +7,21 @@ allows is in `table.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from strongroom import schemes
 from strongroom.approval import MAX_APPROVALS
 from strongroom.channel import handshake
 from strongroom.errors import Refusal
+from strongroom.policy.directives import MAX_SIZE as MAX_DIRECTIVE
+from strongroom.policy.directives import Kind
 from strongroom.signer.ceremonies import Ceremonies
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.identity import Identity, evidence_user_data
 from strongroom.signer.keeping import Keeping
 from strongroom.signer.seams import Attester, Clock, Health, Random, Sealer
+from strongroom.signer.standings import MAX_RECORD, Standings
 from strongroom.signer.starting import Ask, Starting
 from strongroom.signer.tickets import MAX_COUNT, SIZE, Tickets
 from strongroom.signer.wallets import Wallet, Wallets
@@ -55,8 +58,9 @@ class Signer:
         self._wallets = Wallets(configuration.name)
         self._ceremonies = Ceremonies()
         self._keeping = Keeping(configuration, sealer, self._identity, self._wallets)
+        self._standings = Standings(configuration.name, sealer, self._identity, random)
         self._starting = Starting(
-            configuration.name, self._identity, self._tickets, self._ceremonies, self._keeping.deal
+            configuration.name, self._identity, self._tickets, self._ceremonies, self._keeping.deal, self._standings
         )
 
     def handle(self, payload: bytes) -> bytes:
@@ -233,6 +237,36 @@ class Signer:
         fields.end()
         return self._document(self._keeping.attest(wallet, nonce))
 
+    # Policies
+
+    def install_policy(self, fields: Fields) -> Body:
+        return self._direct("policy.install", fields, ("policy", "officers"))
+
+    def renew_policy(self, fields: Fields) -> Body:
+        return self._direct("policy.renew", fields, ("renewal",))
+
+    def freeze_wallet(self, fields: Fields) -> Body:
+        return self._direct("policy.freeze", fields, ("freeze",))
+
+    def _direct(self, operation: str, fields: Fields, kinds: Sequence[Kind]) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        directive = fields.blob("directive", most=MAX_DIRECTIVE)
+        fields.end()
+        return self._standings.take(wallet, operation, directive, kinds, self._clock.now())
+
+    def load_policy(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        record = fields.blob("record", most=2 * MAX_RECORD)
+        fields.end()
+        return self._standings.load(wallet, record, self._clock.now())
+
+    def show_policy(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        nonce = fields.blob("nonce", size=32)
+        fields.end()
+        view, document = self._standings.attest(wallet, nonce, self._clock.now())
+        return {"standing": view, **self._document(document)}
+
     def load_wallet(self, fields: Fields) -> Body:
         raw, body = fields.blob("record", most=MAX_SIZE), fields.optional_blob("body", most=1 << 19)
         fields.end()
@@ -287,4 +321,9 @@ _OPERATIONS: Final[Mapping[str, Callable[[Signer, Fields], Body]]] = {
     "wallet.certify": Signer.certify_wallet,
     "wallet.attest": Signer.attest_wallet,
     "wallet.load": Signer.load_wallet,
+    "policy.install": Signer.install_policy,
+    "policy.renew": Signer.renew_policy,
+    "policy.freeze": Signer.freeze_wallet,
+    "policy.load": Signer.load_policy,
+    "policy.show": Signer.show_policy,
 }

@@ -13,9 +13,9 @@ from strongroom.channel.envelope import contribution_signing_bytes
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import judge
-from strongroom.policy.decide import Circumstances
 from strongroom.signer.ceremonies import NO_SUBJECT, Ceremonies, Ceremony, Finish, Kind, Outcome, ceremony_id
 from strongroom.signer.identity import Identity
+from strongroom.signer.standings import Standings
 from strongroom.signer.tickets import Tickets
 from strongroom.signer.wallets import Wallet
 from strongroom.wallet.certificate import test_message
@@ -31,12 +31,21 @@ class Ask:
 
 
 class Starting:
-    def __init__(self, name: str, identity: Identity, tickets: Tickets, ceremonies: Ceremonies, deal: Finish) -> None:
+    def __init__(
+        self,
+        name: str,
+        identity: Identity,
+        tickets: Tickets,
+        ceremonies: Ceremonies,
+        deal: Finish,
+        standings: Standings,
+    ) -> None:
         self._name = name
         self._identity = identity
         self._tickets = tickets
         self._ceremonies = ceremonies
         self._deal = deal
+        self._standings = standings
 
     def dkg(self, wallet: Wallet, ask: Ask, now: int) -> dict[str, cbor.Value]:
         order = wallet.order
@@ -82,9 +91,9 @@ class Starting:
         """Decodes and judges the intent; there is no other way to a signature but the test message."""
         wallet.require("sign.start")
         intent = Intent.decode(raw)
-        given, circumstances = [Approval.decode(each) for each in approvals], Circumstances(now)
-        order = wallet.order
-        judged = judge(intent, signature, order, wallet.hold().wallet, order.policy, circumstances, given)
+        policy, circumstances = self._standings.in_force(wallet, now)
+        given = [Approval.decode(each) for each in approvals]
+        judged = judge(intent, signature, wallet.order, wallet.hold().wallet, policy, circumstances, given)
         wallet.remember(intent.request, intent.intent_id)
         names = wallet.order.sorted_set(signers)
         return self._sign("sign", wallet, names, judged.message, intent.intent_id, ask, now)

@@ -45,6 +45,12 @@ TABLE: Final[Mapping[str, Rule]] = {
     "wallet.certify": _in("dealt", "certified", success="certified"),
     "wallet.attest": _in("certified"),
     "sign.start": _in("certified"),
+    # Officers are heard whatever else is wrong with a wallet.
+    "policy.install": _in("dealt", "certified", "stopped"),
+    "policy.renew": _in("dealt", "certified", "stopped"),
+    "policy.freeze": _in("dealt", "certified", "stopped"),
+    "policy.load": _in("dealt", "certified", "stopped"),
+    "policy.show": _in("dealt", "certified", "stopped"),
 }
 
 REMEDIES: Final[Mapping[Phase, str]] = {

@@ -12,6 +12,7 @@ from strongroom_native import KeyShare
 
 from strongroom import schemes
 from strongroom.errors import Refusal
+from strongroom.policy.standing import Standing
 from strongroom.signer import table
 from strongroom.signer.links import Links
 from strongroom.signer.table import Phase
@@ -47,6 +48,7 @@ class Wallet:
         self.phase: Phase = "ordered"
         self.dealt: Dealt | None = None
         self.body: bytes | None = None
+        self.standing: Standing | None = None
         self.links = Links()
         self.banned: set[str] = set()
         self._aborts = 0

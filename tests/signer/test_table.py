@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from strongroom.policy.directives import Freeze, Renewal
+from strongroom.policy.document import Policy
 from strongroom.signer import table
 from strongroom.signer.wallets import MAX_ABORTS
-from tests.signer.cluster import Answer, Cluster, loaded
+from tests.policy.directing import sign, successor
+from tests.signer.cluster import NOW, Answer, Cluster, loaded
 from tests.wallet.orders import ECDSA, ED25519
 from tests.wire.refused import refused
 
 PHASES = ("ordered", "dealing", "dealt", "certified", "stopped")
 ALIVE = PHASES[:4]
+HELD = ("dealt", "certified", "stopped")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "channel.open": ALIVE,
@@ -29,6 +33,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "wallet.certify": ("dealt", "certified"),
     "wallet.attest": ("certified",),
     "sign.start": ("certified",),
+    "policy.install": HELD,
+    "policy.renew": HELD,
+    "policy.freeze": HELD,
+    "policy.show": HELD,
 }
 AFTER = {"dkg.start": "dealing", "wallet.certify": "certified"}
 """The phase after success, where it is another one."""
@@ -60,8 +68,16 @@ def start(cluster: Cluster, operation: str) -> Answer:
         "sign.start": lambda: cluster.signing(cluster.intent(), names).starts["a"][1],
         "wallet.certify": lambda: {"wallet": cluster.wallet, "body": loaded().body, "nonce": os.urandom(32)},
         "wallet.attest": lambda: {"wallet": cluster.wallet, "nonce": os.urandom(32)},
+        "policy.install": lambda: directed(cluster, successor(cluster.order.policy, cluster.wallet)),
+        "policy.renew": lambda: directed(cluster, Renewal(cluster.wallet, cluster.order.policy.digest(), NOW + 60)),
+        "policy.freeze": lambda: directed(cluster, Freeze(cluster.wallet, 1)),
+        "policy.show": lambda: {"wallet": cluster.wallet, "nonce": os.urandom(32)},
     }
     return cluster["a"].call(operation, **bodies[operation]())
+
+
+def directed(cluster: Cluster, document: Policy | Renewal | Freeze) -> dict[str, Any]:
+    return {"wallet": cluster.wallet, "directive": sign(document).encode()}
 
 
 def channel(cluster: Cluster, operation: str) -> Answer:
@@ -91,7 +107,7 @@ def test_an_operation_in_a_phase(operation: str, phase: str) -> None:
 
 
 def test_the_table_has_no_other_rows() -> None:
-    assert table.TABLE.keys() == ALLOWED.keys() | {"dkg.done", "wallet.load"}
+    assert table.TABLE.keys() == ALLOWED.keys() | {"dkg.done", "wallet.load", "policy.load"}
     assert set(table.REMEDIES) == set(PHASES)
 
 

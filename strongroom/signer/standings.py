@@ -1,0 +1,158 @@
+"""The policy that each wallet stands under, in this signer: taken from officers, sealed for its next start, attested.
+
+What is sealed is no secret; nobody else shall be able to write it. A host can give back an older one after a restart:
+docs/threat-model.md says what that is worth to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from strongroom.errors import Refusal
+from strongroom.policy.decide import Circumstances
+from strongroom.policy.directives import Directive, Kind
+from strongroom.policy.document import Policy
+from strongroom.policy.standing import Standing, standing_user_data
+from strongroom.signer.identity import Identity
+from strongroom.signer.seams import Context, DataKey, Random, Sealer
+from strongroom.signer.wallets import Wallet
+from strongroom.wire import cbor
+from strongroom.wire.fields import Fields
+
+MAX_RECORD: Final = 3 << 19
+_NONCE: Final = 12
+
+Body = dict[str, cbor.Value]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A standing at rest. signer, wallet and epoch are in the clear and bound by the seals."""
+
+    signer: str
+    wallet: bytes
+    epoch: int
+    wrapped: bytes
+    nonce: bytes
+    sealed: bytes
+
+    def encode(self) -> bytes:
+        return cbor.encode(
+            {
+                "v": 1,
+                "signer": self.signer,
+                "wallet": self.wallet,
+                "epoch": self.epoch,
+                "wrapped": self.wrapped,
+                "nonce": self.nonce,
+                "sealed": self.sealed,
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Record:
+        fields = Fields.decode(data, "policy record")
+        fields.version()
+        record = cls(
+            fields.text("signer"),
+            fields.blob("wallet", size=32),
+            fields.integer("epoch", least=1),
+            fields.blob("wrapped", most=8192),
+            fields.blob("nonce", size=_NONCE),
+            fields.blob("sealed", most=MAX_RECORD),
+        )
+        fields.end()
+        return record
+
+
+class Standings:
+    """Threads may call at once: each wallet's standing is changed and read under the wallet's lock."""
+
+    def __init__(self, name: str, sealer: Sealer, identity: Identity, random: Random) -> None:
+        self._name = name
+        self._sealer = sealer
+        self._identity = identity
+        self._random = random
+
+    def in_force(self, wallet: Wallet, now: int) -> tuple[Policy, Circumstances]:
+        """What a request is judged by."""
+        with wallet.lock:
+            standing = _of(wallet)
+            return standing.policy(now), Circumstances(
+                now, renewed=standing.renewed_until(now), frozen=standing.is_frozen(now)
+            )
+
+    def take(self, wallet: Wallet, operation: str, raw: bytes, kinds: Sequence[Kind], now: int) -> Body:
+        """A directive of the officers. It counts at once, even where sealing it fails: a freeze waits for no KMS."""
+        directive = Directive.decode(raw)
+        directive.require(*kinds)
+        with wallet.during(operation):
+            standing = _of(wallet)
+            standing.take(directive, now)
+            return {"standing": cbor.encode(standing.view(now).value()), "record": self._seal(wallet, standing)}
+
+    def load(self, wallet: Wallet, raw: bytes, now: int) -> Body:
+        """What this signer sealed before it was restarted. Raises Refusal `policy_version` for what is older than what
+        it holds by now."""
+        with wallet.during("policy.load"):
+            record = Record.decode(raw)
+            if (record.signer, record.wallet, record.epoch) != (self._name, wallet.hold().wallet, wallet.epoch):
+                raise Refusal("sealed_mismatch", "the policy record is of another signer, wallet or epoch")
+            loaded, held = self._open(record), _of(wallet)
+            if loaded.precedes(held):
+                raise Refusal("policy_version", "this signer holds a later policy, freeze or set of officers")
+            if held.precedes(loaded):
+                wallet.standing = loaded
+            return {"standing": cbor.encode(_of(wallet).view(now).value())}
+
+    def attest(self, wallet: Wallet, nonce: bytes, now: int) -> tuple[bytes, bytes]:
+        """How the wallet stands, and fresh evidence that this signer says so."""
+        wallet.require("policy.show")
+        with wallet.lock:
+            view = cbor.encode(_of(wallet).view(now).value())
+        return view, self._identity.attest(nonce, standing_user_data(view))
+
+    # --- At rest ---
+
+    def _context(self, wallet: bytes, epoch: int) -> Context:
+        return {"signer": self._name, "wallet": wallet.hex(), "epoch": str(epoch), "kind": "policy"}
+
+    def _seal(self, wallet: Wallet, standing: Standing) -> bytes:
+        context = self._context(standing.wallet, wallet.epoch)
+        key, wrapped = self._sealer.new_key(context)
+        nonce = self._random(_NONCE)
+        sealed = _cipher(key).encrypt(nonce, standing.encode(), _associated(context))
+        return Record(self._name, standing.wallet, wallet.epoch, wrapped, nonce, sealed).encode()
+
+    def _open(self, record: Record) -> Standing:
+        context = self._context(record.wallet, record.epoch)
+        key = self._sealer.open_key(record.wrapped, context)
+        try:
+            return Standing.decode(_cipher(key).decrypt(record.nonce, record.sealed, _associated(context)))
+        except InvalidTag:
+            raise Refusal("sealed_mismatch", "the policy record was changed, or sealed by another signer") from None
+
+
+def _of(wallet: Wallet) -> Standing:
+    """Before officers directed anything, it is the order's."""
+    if wallet.standing is None or wallet.standing.wallet != wallet.hold().wallet:
+        wallet.standing = Standing.first(wallet.hold().wallet, wallet.order.policy, wallet.order.officers)
+    return wallet.standing
+
+
+def _cipher(key: DataKey) -> AESGCM:
+    raw = key.expose()
+    try:
+        return AESGCM(bytes(raw))
+    finally:
+        raw[:] = bytes(len(raw))
+
+
+def _associated(context: Context) -> bytes:
+    return hashlib.sha256(b"strongroom/policy-record/v1" + cbor.encode(dict(context))).digest()
