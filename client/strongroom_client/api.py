@@ -69,6 +69,23 @@ class Api:
         answer = self._post(f"/v1/wallets/{wallet}/attestations", {"nonce": nonce.hex()})
         return _listed(answer, "attestations")
 
+    def direct(self, wallet: str, directive: bytes) -> Json:
+        """Who acknowledged it, by the host's word."""
+        return self._post(f"/v1/wallets/{wallet}/directives", {"directive": directive.hex()}, CEREMONY_TIMEOUT)
+
+    def directives(self, wallet: str) -> list[bytes]:
+        value = self._get(f"/v1/wallets/{wallet}/directives").get("directives")
+        if not isinstance(value, list):
+            raise Refusal("malformed_message", "the host's answer has no list of directives")
+        return [unhex({"directive": each}, "directive") for each in value]
+
+    def standings(self, wallet: str, nonce: bytes) -> Json:
+        return self._post(f"/v1/wallets/{wallet}/standings", {"nonce": nonce.hex()})
+
+    def requests(self, wallet: str) -> list[Json]:
+        """The newest hundred."""
+        return _listed(self._get("/v1/requests", {"wallet": wallet}), "requests")
+
     def prepare(self, wallet: str, *, to: str, value: int, data: bytes, chain_id: int | None = None) -> Json:
         """chain_id: needed where the wallet's policy allows several."""
         body = {"to": to, "value": str(value), "data": data.hex(), "chain_id": chain_id}

@@ -3,7 +3,6 @@ signed, so that it can never be a transaction of any chain (docs/specification.m
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,11 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from strongroom import schemes
 from strongroom.chains import message
 from strongroom.errors import Refusal
-from strongroom.policy.decide import Circumstances, decide
+from strongroom.policy.decide import decide
 from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.certificate import Body
+from strongroom_client import standings
 from strongroom_client.api import Api, Json, unhex
-from strongroom_client.transactions import raise_failure, sign_intent
+from strongroom_client.transactions import lasting, raise_failure, sign_intent
 
 
 def signed_bytes(body: Body, text: str) -> bytes:
@@ -30,8 +30,9 @@ def sign(
     api: Api, body: Body, text: str, requester: Ed25519PrivateKey, signers: Sequence[str] = ()
 ) -> tuple[bytes, Json]:
     """The signature, verified here, and the request as the host has it. Raises Refusal."""
-    decide(body.order.order.policy, message.effects(text.encode()), Circumstances(int(time.time())), NO_HISTORY)
-    signed = sign_intent(body, "message", text.encode(), requester)
+    policy = standings.in_force(api, body)
+    decide(policy, message.effects(text.encode()), lasting(policy), NO_HISTORY)
+    signed = sign_intent(body, "message", text.encode(), requester, policy=policy)
     answer = api.submit(signed.intent.encode(), signed.signature, signers)
     raise_failure(answer)
     signature = unhex(answer, "signature")

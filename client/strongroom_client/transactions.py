@@ -26,9 +26,10 @@ from strongroom.chains.evm import Transaction
 from strongroom.errors import CODES, Refusal
 from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
 from strongroom.policy.decide import Circumstances, decide
+from strongroom.policy.document import Policy
 from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.certificate import Body
-from strongroom_client import keyfiles
+from strongroom_client import keyfiles, standings
 from strongroom_client.api import Api, Json, problem, unhex
 
 LIFE: Final = 600
@@ -69,7 +70,7 @@ def parse_value(text: str) -> int:
     return amount
 
 
-def prepare(api: Api, body: Body, asked: Transfer) -> Transaction:
+def prepare(api: Api, body: Body, asked: Transfer, policy: Policy) -> Transaction:
     """Rules 1 to 3. body: the verified certificate's. Raises Refusal; nothing was signed then."""
     answer = api.prepare(
         body.wallet.hex(), to=evm.checksum(asked.to), value=asked.value, data=asked.data, chain_id=asked.chain_id
@@ -83,8 +84,14 @@ def prepare(api: Api, body: Body, asked: Transfer) -> Transaction:
     _compare(transaction, asked)
     # 3
     effects = transaction.effects(evm.address(body.public_key))
-    decide(body.order.order.policy, effects, Circumstances(int(time.time())), NO_HISTORY)
+    decide(policy, effects, lasting(policy), NO_HISTORY)
     return transaction
+
+
+def lasting(policy: Policy) -> Circumstances:
+    """Lease and freeze are for the signers to judge, who know what officers directed since; all else is judged here."""
+    now = int(time.time())
+    return Circumstances(now, renewed=max(now + 1, policy.issued))
 
 
 def _compare(transaction: Transaction, asked: Transfer) -> None:
@@ -101,9 +108,15 @@ def _compare(transaction: Transaction, asked: Transfer) -> None:
 
 
 def sign_intent(
-    body: Body, kind: Kind, payload: bytes, requester: Ed25519PrivateKey, *, life: int = LIFE
+    body: Body,
+    kind: Kind,
+    payload: bytes,
+    requester: Ed25519PrivateKey,
+    *,
+    life: int = LIFE,
+    policy: Policy | None = None,
 ) -> SignedIntent:
-    """An intent over exactly this payload, signed by the requester."""
+    """An intent over exactly this payload, signed by the requester. policy: the one in force; None for the order's."""
     intent = Intent(
         wallet=body.wallet,
         kind=kind,
@@ -111,7 +124,7 @@ def sign_intent(
         request=secrets.token_bytes(16),
         requester=keyfiles.public(requester),
         expiry=int(time.time()) + life,
-        policy=body.order.order.policy.digest(),
+        policy=(policy or body.order.order.policy).digest(),
     )
     return SignedIntent(intent, requester.sign(intent_signing_bytes(intent.intent_id)))
 
@@ -135,8 +148,9 @@ def check(request: Json, payload: bytes, body: Body) -> None:
 def send(
     api: Api, body: Body, asked: Transfer, requester: Ed25519PrivateKey, signers: Sequence[str] = ()
 ) -> tuple[Transaction, Json]:
-    transaction = prepare(api, body, asked)
-    signed = sign_intent(body, "evm-transaction", transaction.encode(), requester)
+    policy = standings.in_force(api, body)
+    transaction = prepare(api, body, asked, policy)
+    signed = sign_intent(body, "evm-transaction", transaction.encode(), requester, policy=policy)
     return transaction, submit(api, body, signed, signers)
 
 

@@ -15,13 +15,13 @@ from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import Judgement, judge
-from strongroom.policy.decide import Circumstances
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom_host.broadcasting import Chains
+from strongroom_host.directing import Directing
 from strongroom_host.gathering import Asked, Gathered, Gathering
 from strongroom_host.problems import Problem
-from strongroom_host.relay.relay import Relay
+from strongroom_host.relay.relay import Group, Relay
 from strongroom_host.relay.signing import SigningFailed, Task, sign
 from strongroom_host.relay.wallets import Disagreed, Maker
 from strongroom_host.reserved import Known, Reserved
@@ -64,6 +64,7 @@ class Custody:
         self.chains = chains
         self.gathering = gathering
         self.maker = Maker(relay, wallets)
+        self.directing = Directing(relay, wallets.directives)
         self._worker = os.getpid() if worker is None else worker
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
@@ -78,7 +79,7 @@ class Custody:
 
     def attestations(self, wallet: Wallet, nonce: bytes) -> dict[str, Any]:
         """Asked of every signer of the roster; a restarted one is given its share first."""
-        group = self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
+        group = self.group(wallet)
         question: dict[str, cbor.Value] = {"wallet": wallet.body.wallet, "nonce": nonce}
         questions = [(name, "wallet.attest", question) for name in group.names]
         answers = self.relay.signers.ask(questions, ATTEST_TIMEOUT)
@@ -97,6 +98,10 @@ class Custody:
                 document, root = answer.blob("document"), answer.text("root")
                 given.append({"signer": name, "document": document.hex(), "root": root})
         return {"attestations": given, "refusals": refusals}
+
+    def group(self, wallet: Wallet) -> Group:
+        """Whoever holds this wallet, to be asked."""
+        return self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
 
     def submit(self, submission: Submission) -> tuple[Request, bool]:
         """The request after it was signed, and broadcast where its chain is known; whether it is new."""
@@ -157,7 +162,8 @@ class Custody:
         """Raises Refusal where it is judged otherwise by now."""
         wallet, intent = self.wallets.get(known.wallet), Intent.decode(known.intent)
         demands = self._judge(wallet, intent, known.intent_signature).demands
-        return Asked(intent, known.intent, known.intent_signature, wallet.signed_order.order.policy, demands)
+        policy = self.directing.policy(wallet, intent.policy)
+        return Asked(intent, known.intent, known.intent_signature, policy, demands)
 
     def _sign_new(self, intent: Intent, submission: Submission) -> Request:
         wallet = self.wallets.get(intent.wallet.hex())
@@ -195,7 +201,7 @@ class Custody:
         except Refusal as refusal:
             if not reserved.recorded and self.requests.find(reserved.request.request) is not None:
                 raise Known from None
-            if not _authentic(wallet, intent, submission):
+            if not self._authentic(wallet, intent, submission):
                 raise  # Whoever is no requester of this wallet leaves no trace, and takes no request id.
             problem = Problem(refusal, request=reserved.request.request)
             raise reserved.failed(problem, last_left=False) from refusal
@@ -218,14 +224,15 @@ class Custody:
 
     def _judge(self, wallet: Wallet, intent: Intent, signature: bytes) -> Judgement:
         """The signers' own judgement, to fail early; each of them judges again, and counts the approvals."""
-        order, circumstances = wallet.signed_order.order, Circumstances(int(time.time()))
-        return judge(intent, signature, order, wallet.body.wallet, order.policy, circumstances, None)
+        policy = self.directing.policy(wallet, intent.policy)
+        circumstances = self.directing.circumstances(wallet, policy)
+        return judge(intent, signature, wallet.signed_order.order, wallet.body.wallet, policy, circumstances, None)
 
     def _gather(
         self, wallet: Wallet, intent: Intent, submission: Submission, demands: tuple[Demand, ...], reserved: Reserved
     ) -> Gathered:
         """Recorded as pending first, so that an approval has a request to belong to."""
-        policy = wallet.signed_order.order.policy
+        policy = self.directing.policy(wallet, intent.policy)
         asked = Asked(intent, submission.intent, submission.signature, policy, demands)
         if not (reserved.recorded and reserved.request.state == "pending"):
             reserved.wait(self.gathering.missing(asked))
@@ -235,7 +242,7 @@ class Custody:
         order, body = wallet.signed_order.order, wallet.body
         preferred = None if submission.preferred is None else order.sorted_set(submission.preferred)
         return Task(
-            group=self.maker.group(wallet.signed_order, body.wallet, wallet.body_bytes),
+            group=self.group(wallet),
             scheme=order.scheme,
             threshold=order.threshold,
             package=body.package,
@@ -245,6 +252,13 @@ class Custody:
             message=message,
             preferred=preferred,
         )
+
+    def _authentic(self, wallet: Wallet, intent: Intent, submission: Submission) -> bool:
+        try:
+            intent.verify(submission.signature)
+        except Refusal:
+            return False
+        return any(intent.requester in policy.requesters for policy in self.directing.policies(wallet))
 
     @contextmanager
     def _alone(self, request: str) -> Iterator[None]:
@@ -287,11 +301,3 @@ def _fresh(intent: Intent, submission: Submission) -> Request:
         idempotency=submission.idempotency,
         at=now_ms(),
     )
-
-
-def _authentic(wallet: Wallet, intent: Intent, submission: Submission) -> bool:
-    try:
-        intent.verify(submission.signature)
-    except Refusal:
-        return False
-    return intent.requester in wallet.signed_order.order.policy.requesters

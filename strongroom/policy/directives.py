@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, get_args
 
 from strongroom import signatures
@@ -145,6 +146,10 @@ class Directive:
             raise Refusal("malformed_message", f"a {self.kind} where {' or '.join(kinds)} belongs")
 
     def policy(self) -> Policy:
+        return self._policy
+
+    @cached_property
+    def _policy(self) -> Policy:
         policy = Policy.parse(Fields.decode(self.body, "policy"))
         # What is hashed later is the policy encoded again: were it other bytes, officers had signed something else.
         if cbor.encode(policy.value()) != self.body:

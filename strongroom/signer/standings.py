@@ -79,6 +79,8 @@ class Standings:
         self._sealer = sealer
         self._identity = identity
         self._random = random
+        self._sealed: dict[bytes, bytes] = {}
+        """By wallet: what was sealed last, so that a directive that is known already costs no call of KMS."""
 
     def in_force(self, wallet: Wallet, now: int) -> tuple[Policy, Circumstances]:
         """What a request is judged by."""
@@ -89,13 +91,18 @@ class Standings:
             )
 
     def take(self, wallet: Wallet, operation: str, raw: bytes, kinds: Sequence[Kind], now: int) -> Body:
-        """A directive of the officers. It counts at once, even where sealing it fails: a freeze waits for no KMS."""
+        """A directive of the officers. It counts at once, even where sealing it fails: a freeze waits for no KMS.
+
+        record: null where nothing changed since the last one.
+        """
         directive = Directive.decode(raw)
         directive.require(*kinds)
         with wallet.during(operation):
             standing = _of(wallet)
             standing.take(directive, now)
-            return {"standing": cbor.encode(standing.view(now).value()), "record": self._seal(wallet, standing)}
+            content = standing.encode()
+            record = None if self._sealed.get(standing.wallet) == content else self._seal(wallet, content)
+            return {"standing": cbor.encode(standing.view(now).value()), "record": record}
 
     def load(self, wallet: Wallet, raw: bytes, now: int) -> Body:
         """What this signer sealed before it was restarted. Raises Refusal `policy_version` for what is older than what
@@ -109,6 +116,7 @@ class Standings:
                 raise Refusal("policy_version", "this signer holds a later policy, freeze or set of officers")
             if held.precedes(loaded):
                 wallet.standing = loaded
+                self._sealed[loaded.wallet] = loaded.encode()
             return {"standing": cbor.encode(_of(wallet).view(now).value())}
 
     def attest(self, wallet: Wallet, nonce: bytes, now: int) -> tuple[bytes, bytes]:
@@ -123,12 +131,14 @@ class Standings:
     def _context(self, wallet: bytes, epoch: int) -> Context:
         return {"signer": self._name, "wallet": wallet.hex(), "epoch": str(epoch), "kind": "policy"}
 
-    def _seal(self, wallet: Wallet, standing: Standing) -> bytes:
-        context = self._context(standing.wallet, wallet.epoch)
+    def _seal(self, wallet: Wallet, content: bytes) -> bytes:
+        identifier = wallet.hold().wallet
+        context = self._context(identifier, wallet.epoch)
         key, wrapped = self._sealer.new_key(context)
         nonce = self._random(_NONCE)
-        sealed = _cipher(key).encrypt(nonce, standing.encode(), _associated(context))
-        return Record(self._name, standing.wallet, wallet.epoch, wrapped, nonce, sealed).encode()
+        sealed = _cipher(key).encrypt(nonce, content, _associated(context))
+        self._sealed[identifier] = content
+        return Record(self._name, identifier, wallet.epoch, wrapped, nonce, sealed).encode()
 
     def _open(self, record: Record) -> Standing:
         context = self._context(record.wallet, record.epoch)

@@ -43,7 +43,7 @@ TO = bytes.fromhex(ACCOUNTS[0].removeprefix("0x"))
 
 def transfer(live: Running, api: Api, value: int = 10**15) -> SignedIntent:
     verified = live.wallet(ECDSA)
-    transaction = transactions.prepare(api, verified.body, Transfer(TO, value))
+    transaction = transactions.prepare(api, verified.body, Transfer(TO, value), verified.order.policy)
     payload = transaction.encode()
     return transactions.sign_intent(verified.body, "evm-transaction", payload, live.cluster.requester())
 

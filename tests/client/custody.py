@@ -148,6 +148,9 @@ class Custody:
         self.nonces.append(nonce)
         return {"attestations": self.attest(nonce)}
 
+    def _on_directives(self, _: Any) -> Any:
+        return {"directives": []}
+
     def _on_prepare(self, body: Any) -> Any:
         transaction = Transaction(
             CHAIN_ID,

@@ -148,9 +148,9 @@ class World:
     """n signers, their officers and a requester. Orders are signed here, intents too."""
 
     def __init__(self, folder: Path, count: int = 3) -> None:
-        self._officer = Ed25519PrivateKey.generate()
+        self.officer = Ed25519PrivateKey.generate()
         self.requester = Ed25519PrivateKey.generate()
-        self.officers = Officers((self._officer.public_key().public_bytes_raw(),), 1)
+        self.officers = Officers((self.officer.public_key().public_bytes_raw(),), 1)
         root = pki.root("simulated.nitro-enclaves")
         self.signers = [ThreadSigner(folder, number, self.officers, root) for number in range(1, count + 1)]
 
@@ -174,7 +174,7 @@ class World:
         roster = tuple(signer.member for signer in self.signers)
         order = Order("simulated", scheme, threshold, roster, self.officers, self.policy, (scheme,), os.urandom(32))
         signed = SignedOrder.of(order, {})
-        signature = self._officer.sign(order_signing_bytes(signed.order_id))
+        signature = self.officer.sign(order_signing_bytes(signed.order_id))
         return SignedOrder.of(order, {self.officers.keys[0]: signature}).verify(self.officers)
 
     def message(self, wallet: bytes, text: str = "hello", **changes: object) -> tuple[bytes, bytes]:

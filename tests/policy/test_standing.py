@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.errors import Refusal
-from strongroom.policy.directives import Directive, Freeze, Kind, Renewal, body_of, directive_signing_bytes
+from strongroom.policy.directives import (
+    Directive,
+    Freeze,
+    Kind,
+    NextOfficers,
+    Renewal,
+    body_of,
+    directive_signing_bytes,
+)
 from strongroom.policy.document import Policy
 from strongroom.policy.standing import MAX_WAITING, Standing, View
 from strongroom.wallet.order import order_signing_bytes
@@ -128,13 +136,13 @@ def test_officers_withdraw_what_waits() -> None:
 
 @pytest.mark.parametrize("kind", ["policy", "renewal", "officers"])
 def test_a_quorum_of_the_officers_in_office(kind: Kind) -> None:
-    document = {
+    documents: dict[Kind, Policy | Renewal | NextOfficers] = {
         "policy": SECOND,
         "renewal": Renewal(WALLET, FIRST.digest(), NOW + 100),
         "officers": next_officers(WALLET, KEYS[:1], 1),
-    }[kind]
+    }
     made = standing()
-    signed = sign(document)
+    signed = sign(documents[kind])
     (one, first), (two, second) = signed.signatures
     for signatures in (
         (),

@@ -182,7 +182,7 @@ def test_only_officers_direct_and_each_operation_takes_its_own() -> None:
         directive = sign(document).encode()
         refused("malformed_message", cluster["a"].call, operation, wallet=cluster.wallet, directive=directive)
     refused("unknown_wallet", direct, cluster, "a", new, wallet=bytes(32))
-    assert cluster["a"].signer._wallets.by_wallet(cluster.wallet).standing.view(NOW).newest == 1
+    assert view(cluster["a"].call("policy.show", wallet=cluster.wallet, nonce=bytes(32))).newest == 1
 
 
 def test_new_officers_take_over() -> None:

@@ -155,6 +155,52 @@ class Attestations(Answer):
     refusals: list[dict[str, Any]]
 
 
+class NewDirective(Asked):
+    directive: Hex = Field(description="What officers signed, docs/specification.md section 5.")
+
+
+class Waiting(Answer):
+    version: int
+    policy: Hex32
+    since: int
+
+
+class Acknowledgement(Answer):
+    """How the wallet stands in one signer's eyes, by this host's word: evidence comes with `standings`."""
+
+    signer: Name
+    version: int
+    policy: Hex32
+    newest: int
+    waiting: list[Waiting]
+    leased: int
+    frozen: bool
+    officers: Hex32
+
+
+class Acknowledgements(Answer):
+    acknowledged: list[Acknowledgement]
+    refusals: list[dict[str, Any]]
+
+
+class Directives(Answer):
+    directives: list[Hex]
+
+
+class Standing(Answer):
+    """standing: the bytes that the document is bound to."""
+
+    signer: Name
+    standing: Hex
+    document: Hex
+    root: str
+
+
+class Standings(Answer):
+    standings: list[Standing]
+    refusals: list[dict[str, Any]]
+
+
 class Prepared(Answer):
     """payload: the unsigned EIP-1559 bytes that the others describe."""
 

@@ -8,16 +8,21 @@ from flask_openapi.blueprint import APIBlueprint
 
 from strongroom.chains import evm
 from strongroom.errors import Refusal
+from strongroom.policy.directives import Directive
 from strongroom.wallet.order import SignedOrder
 from strongroom_host.api import views
 from strongroom_host.api.http import idempotency_key
 from strongroom_host.api.schemas import (
+    Acknowledgements,
     Attestations,
     Certificate,
+    Directives,
+    NewDirective,
     NewTransaction,
     NewWallet,
     Nonce,
     Prepared,
+    Standings,
     Wallet,
     WalletPath,
     Wallets,
@@ -68,5 +73,23 @@ def blueprint(service: Service) -> APIBlueprint:
             found, evm.parse_address(body.to), int(body.value), bytes.fromhex(body.data), body.chain_id
         )
         return prepared.json()
+
+    @api.post("/wallets/<wallet>/directives", responses={200: Acknowledgements})
+    def direct(path: WalletPath, body: NewDirective) -> dict[str, Any]:
+        """Hands a directive that officers signed to every signer: a policy, a renewal, a freeze, the next officers."""
+        directive = Directive.decode(bytes.fromhex(body.directive))
+        return custody.directing.direct(custody.group(custody.wallets.get(path.wallet)), directive).json()
+
+    @api.get("/wallets/<wallet>/directives", responses={200: Directives})
+    def directives(path: WalletPath) -> dict[str, Any]:
+        """Every directive that a signer took, in the order in which they came. Check what officers signed."""
+        found = custody.directing.all(custody.wallets.get(path.wallet))
+        return {"directives": [each.encode().hex() for each in found]}
+
+    @api.post("/wallets/<wallet>/standings", responses={200: Standings})
+    def standings(path: WalletPath, body: Nonce) -> dict[str, Any]:
+        """What each signer says of the wallet's policy, with fresh evidence that it says so."""
+        group = custody.group(custody.wallets.get(path.wallet))
+        return custody.directing.standings(group, bytes.fromhex(body.nonce))
 
     return api

@@ -17,6 +17,7 @@ from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
+from strongroom.wire.fields import Fields
 from strongroom.wire.frame import encode_request
 from strongroom_host.relay.handshake import Handshakes, Pair
 from strongroom_host.relay.once import Once
@@ -38,17 +39,23 @@ MENDABLE: Final = frozenset(
 )
 
 
+Asker = Callable[[str, dict[str, cbor.Value]], Fields]
+"""Asks one signer: operation and body. Raises its refusal."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Who holds a wallet: what mending needs. wallet: None before it was dealt. records: sealed, by signer.
 
-    body: the certificate's body, None before it was certified.
+    body: the certificate's body, None before it was certified. after_load: tells a signer that was just loaded, by its
+    name and through the asker given, what officers directed since the order.
     """
 
     signed: SignedOrder
     wallet: bytes | None = None
     body: bytes | None = None
     records: Callable[[str], bytes | None] = lambda _name: None
+    after_load: Callable[[Asker, str], None] = lambda _ask, _name: None
 
     @property
     def order(self) -> bytes:
@@ -219,6 +226,7 @@ class Relay:
         except Refused as refusal:
             if refusal.code not in ("wallet_exists", "wrong_phase"):
                 raise
+        group.after_load(partial(self.ask, name), name)
 
     def warm(self, group: Group, name: str, since: float) -> None:
         """Gives a restarted signer share, channels and pairings of a wallet. Raises Refusal, CeremonyFailed."""
@@ -231,10 +239,11 @@ class Relay:
                 pair = group.pair(name, peer)
                 self._once.do(("pair", group.order, pair), since, partial(self.pair, group, pair))
 
-    def ask(self, name: str, operation: str, body: dict[str, cbor.Value]) -> None:
+    def ask(self, name: str, operation: str, body: dict[str, cbor.Value]) -> Fields:
         (answer,) = self.signers.ask([(name, operation, body)], LOAD_TIMEOUT)
         if isinstance(answer, Refusal):
             raise answer
+        return answer
 
     def pair(self, group: Group, pair: Pair) -> None:
         """Sets up a pair's state afresh, 0.4 s of CPU for DKLs23. Raises CeremonyFailed."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Final
 
 from strongroom import schemes
 from strongroom.errors import Refusal
+from strongroom.policy.directives import Kind
 from strongroom.wallet.certificate import (
     Body,
     Certificate,
@@ -26,9 +30,10 @@ from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, bytes_item
 from strongroom_host.relay.blame import equivocation
-from strongroom_host.relay.relay import EPOCH, Group, Job, Relay
+from strongroom_host.relay.relay import EPOCH, Asker, Group, Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
 from strongroom_host.signers import Question, Refused
+from strongroom_host.storage.directives import Directives
 from strongroom_host.storage.wallets import Wallet, Wallets
 
 DKG_TIMEOUT: Final = 60.0
@@ -190,7 +195,32 @@ class Maker:
             wallet,
             body,
             lambda name: self._wallets.record(order.order_id, name),
+            partial(_catch_up, self._wallets.directives, order.order_id, wallet or b""),
         )
+
+
+def _catch_up(directives: Directives, order: bytes, wallet: bytes, ask: Asker, name: str) -> None:
+    """What the signer sealed of the policy, then what came while it was away. A directive that it refuses by now, since
+    a later one took its place, is no reason to do without the signer."""
+    record = directives.record(order, name)
+    if record is not None:
+        with suppress(Refused):
+            ask("policy.load", {"wallet": wallet, "record": record})
+    for directive in directives.all(order):
+        with suppress(Refused):
+            answer = ask(OPERATIONS[directive.kind], {"wallet": wallet, "directive": directive.encode()})
+            sealed = answer.optional_blob("record")
+            if sealed is not None:
+                directives.keep(order, name, sealed)
+
+
+OPERATIONS: Final[Mapping[Kind, str]] = {
+    "policy": "policy.install",
+    "officers": "policy.install",
+    "renewal": "policy.renew",
+    "freeze": "policy.freeze",
+}
+"""The signer's operation for each kind of directive."""
 
 
 class Disagreed(Refusal):

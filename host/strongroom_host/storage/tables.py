@@ -38,6 +38,24 @@ RECORDS: Final = sa.Table(
     sa.Column("record", sa.LargeBinary, nullable=False),
 )
 
+DIRECTIVES: Final = sa.Table(
+    "directives",
+    METADATA,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("wallets.order_id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("directive", sa.LargeBinary, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+POLICY_RECORDS: Final = sa.Table(
+    "policy_records",
+    METADATA,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("wallets.order_id"), primary_key=True),
+    sa.Column("signer", sa.String(32), primary_key=True),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+)
+
 REQUESTS: Final = sa.Table(
     "requests",
     METADATA,

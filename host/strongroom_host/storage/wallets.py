@@ -14,6 +14,7 @@ from strongroom.errors import Refusal
 from strongroom.wallet.certificate import Body, Certificate
 from strongroom.wallet.order import SignedOrder
 from strongroom_host.storage.database import Database
+from strongroom_host.storage.directives import Directives
 from strongroom_host.storage.tables import RECORDS, WALLETS
 
 Phase = Literal["ordered", "dealt", "certified"]
@@ -59,6 +60,7 @@ class Wallets:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.directives = Directives(database)
         self._certified: dict[str, Wallet] = {}
 
     def begin(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:

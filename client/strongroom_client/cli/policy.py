@@ -1,0 +1,348 @@
+"""`strongroom policy check|show|sign|renew|freeze|officers|send|replay`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strongroom.errors import Refusal
+from strongroom.policy.check import Finding, findings
+from strongroom.policy.directives import Directive, Freeze, NextOfficers, Renewal, officers_hash
+from strongroom.policy.document import Policy
+from strongroom.policy.explain import moment, sentences
+from strongroom.policy.replay import replay as judge_again
+from strongroom.signer.configuration import Officers
+from strongroom_client import directing, documents, keyfiles, officers, policies, replaying, standings, wallets
+from strongroom_client.api import Api, Json
+from strongroom_client.cli import passphrase
+from strongroom_client.cli.output import AsJson, Config, context, err, out, print_json, progress, refusals, table
+from strongroom_client.context import Context
+from strongroom_client.directing import Document
+from strongroom_client.policies import units
+from strongroom_client.standings import Standings
+from strongroom_client.wallets import Verified
+
+app = typer.Typer(help="Policies: check, sign, renew, freeze, replay.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="Policy file.")]
+Wallet = Annotated[str, typer.Option(help="The wallet's id.")]
+Keys = Annotated[Path | None, typer.Option("--officers", help="Folder of officers' keys. Default: the pins'.")]
+Save = Annotated[
+    Path | None, typer.Option(help="Write what was signed to this file, for other officers, instead of sending it.")
+]
+
+
+@app.command()
+@refusals
+def check(
+    file: File,
+    pins: Annotated[Path | None, typer.Option(help="Folder with officers.json, to hear whose loss matters.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in plain sentences what a policy allows, and what its officers may regret. Exit status 1 for an error."""
+    policy = policies.load(file, int(time.time()))
+    found = findings(policy, None if pins is None else officers.load_pins(pins))
+    if as_json:
+        print_json({"policy": policy.digest().hex(), "sentences": list(sentences(policy)), "findings": _rows(found)})
+    else:
+        _print_policy(policy, found)
+    if any(finding.level == "error" for finding in found):
+        raise typer.Exit(1)
+
+
+def _rows(found: tuple[Finding, ...]) -> list[dict[str, str]]:
+    return [{"level": each.level, "what": each.what, "text": each.text} for each in found]
+
+
+def _print_policy(policy: Policy, found: tuple[Finding, ...]) -> None:
+    for sentence in sentences(policy):
+        out.print(sentence, markup=False)
+    if found:
+        out.print()
+        table("Findings", ("", ""), [(each.level, each.text) for each in found])
+
+
+@app.command()
+@refusals
+def show(
+    wallet: Annotated[str, typer.Argument(help="The wallet's id.")],
+    save: Annotated[Path | None, typer.Option(help="Write the newest policy to this file, to make the next.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask every signer afresh which policy it judges by, until when, and whether it is frozen."""
+    loaded = context(config)
+    with loaded.api() as api:
+        verified, stands = _standing(loaded, api, wallet)
+    newest = stands.directed.newest
+    if save is not None:
+        documents.write(save, policies.document(newest))
+    if as_json:
+        print_json({**_standings_document(stands), "newest": policies.document(newest)})
+        return
+    _print_standings(stands, verified)
+    _print_policy(newest, findings(newest, stands.directed.sets[-1]))
+
+
+def _standing(loaded: Context, api: Api, wallet: str) -> tuple[Verified, Standings]:
+    verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+    return verified, standings.standings(api, verified.body)
+
+
+def _standings_document(stands: Standings) -> Json:
+    views = [
+        {
+            "signer": name,
+            "version": view.version,
+            "policy": view.policy.hex(),
+            "leased_until": view.leased,
+            "frozen": view.frozen,
+            "waiting": [{"version": version, "since": since} for version, _, since in view.waiting],
+        }
+        for name, view in stands.views.items()
+    ]
+    return {"in_force": views, "refusals": dict(stands.refusals)}
+
+
+def _print_standings(stands: Standings, verified: Verified) -> None:
+    rows = [
+        (
+            name,
+            f"version {view.version}",
+            "frozen" if view.frozen else f"until {moment(view.leased)}",
+            ", ".join(f"version {version} from {moment(since)}" for version, _, since in view.waiting)
+            or "nothing waits",
+        )
+        for name, view in stands.views.items()
+    ]
+    rows += [(name, "does not say", reason, "") for name, reason in stands.refusals.items()]
+    table(f"Policy of {verified.wallet}, by each signer's fresh evidence", ("signer", "in force", "", ""), rows)
+    out.print()
+
+
+# --- What officers sign ---
+
+
+@app.command()
+@refusals
+def sign(
+    policy: File,
+    wallet: Wallet,
+    keys: Keys = None,
+    save: Save = None,
+    file: passphrase.File = None,
+    descriptor: passphrase.Descriptor = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a policy file as the wallet's next version, and hand it to the signers."""
+    loaded = context(config)
+    with loaded.api() as api:
+        verified, stands = _standing(loaded, api, wallet)
+        now = int(time.time())
+        made = directing.successor(policies.load(policy, now), stands.directed.newest, verified.body.wallet)
+        office = stands.directed.sets[-1]
+        if not as_json:
+            _print_policy(made, findings(made, office))
+        _sign(loaded, api, wallet, made, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
+
+
+@app.command()
+@refusals
+def renew(
+    wallet: Wallet,
+    keys: Keys = None,
+    save: Save = None,
+    length: Annotated[str, typer.Option("--for", help='Such as "3 days". Default: the policy\'s own lease.')] = "",
+    file: passphrase.File = None,
+    descriptor: passphrase.Descriptor = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lengthen the lease of the policy in force."""
+    loaded = context(config)
+    with loaded.api() as api:
+        verified, stands = _standing(loaded, api, wallet)
+        policy = stands.in_force(verified.order.threshold)
+        until = int(time.time()) + (units.duration(length) if length else policy.lease)
+        renewal = Renewal(verified.body.wallet, policy.digest(), until)
+        office = stands.directed.sets[-1]
+        _sign(loaded, api, wallet, renewal, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
+
+
+@app.command()
+@refusals
+def freeze(
+    wallet: Wallet,
+    keys: Keys = None,
+    save: Save = None,
+    file: passphrase.File = None,
+    descriptor: passphrase.Descriptor = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop the wallet at once, whatever waits included. The officers' next policy thaws it."""
+    loaded = context(config)
+    with loaded.api() as api:
+        verified, stands = _standing(loaded, api, wallet)
+        newest = max([view.newest for view in stands.views.values()], default=stands.directed.newest.version)
+        needed = (
+            max(stands.directed.policy(view.policy).freezers for view in stands.views.values()) if stands.views else 1
+        )
+        office = stands.directed.sets[-1]
+        frozen = Freeze(verified.body.wallet, newest)
+        needed = min(needed, office.quorum)
+        _sign(loaded, api, wallet, frozen, needed, _Officers(keys, office, file, descriptor), save, as_json)
+
+
+@app.command("officers")
+@refusals
+def next_officers(
+    following: Annotated[Path, typer.Argument(help="Folder with the next officers.json.")],
+    wallet: Wallet,
+    keys: Keys = None,
+    save: Save = None,
+    file: passphrase.File = None,
+    descriptor: passphrase.Descriptor = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have other officers take over, after the timelock of the policy in force."""
+    loaded = context(config)
+    with loaded.api() as api:
+        verified, stands = _standing(loaded, api, wallet)
+        office, version = stands.directed.sets[-1], len(stands.directed.sets) + 1
+        made = NextOfficers(verified.body.wallet, version, officers_hash(office), officers.load_pins(following))
+        _sign(loaded, api, wallet, made, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
+
+
+class _Officers:
+    """The keys at hand of officers in office."""
+
+    def __init__(self, folder: Path | None, office: Officers, file: Path | None, descriptor: int | None) -> None:
+        self.folder, self.office = folder, office
+        self._ask = passphrase.source(file, descriptor)
+
+    def sign(self, directive: Directive, folder: Path, needed: int) -> Directive:
+        for path in officers.officer_files(folder):
+            if len(directive.signatures) >= needed:
+                break
+            key = keyfiles.load(path, self._ask)
+            if keyfiles.public(key) in self.office.keys:
+                directive = directing.sign(directive, [key])
+        return directive
+
+
+def _sign(
+    loaded: Context,
+    api: Api,
+    wallet: str,
+    document: Document,
+    needed: int,
+    keys: _Officers,
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    """Adds to what other officers signed of the very same bytes, where `save` has it."""
+    directive = directing.unsigned(document)
+    if save is not None and save.exists():
+        directive = Directive.decode(_read(save))
+        progress(f"{save} has {len(directive.signatures)} signatures of {needed}")
+    directive = keys.sign(directive, keys.folder or loaded.pins, needed)
+    if save is not None:
+        save.write_bytes(directive.encode())
+        progress(
+            f"{len(directive.signatures)} of {needed} officers signed; `strongroom policy send {save}` hands it over"
+        )
+        return
+    directive.verify(keys.office, needed)
+    _send(api, wallet, directive, as_json)
+
+
+@app.command()
+@refusals
+def send(
+    directive: Annotated[Path, typer.Argument(help="What officers signed and saved.")],
+    wallet: Wallet,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a saved directive to the signers; again, to those that missed it."""
+    with context(config).api() as api:
+        _send(api, wallet, Directive.decode(_read(directive)), as_json)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refusal("bad_file", f"{path} cannot be read: {error.strerror}") from error
+
+
+def _send(api: Api, wallet: str, directive: Directive, as_json: bool) -> None:
+    answer = api.direct(wallet, directive.encode())
+    took, refused = answer.get("acknowledged") or [], answer.get("refusals") or []
+    if as_json:
+        print_json(answer)
+    else:
+        rows = [(str(row["signer"]), "acknowledged", _stands(row)) for row in took]
+        rows += [(str(row["signer"]), str(row["code"]), str(row["detail"])) for row in refused]
+        table(None, ("signer", "", ""), rows)
+        out.print("What a signer says itself, with evidence: `strongroom policy show`.")
+    if refused:
+        err.print(f"{len(refused)} signers did not take it: send it again when they are back.")
+    if not took:
+        raise typer.Exit(1)
+
+
+def _stands(row: dict[str, Any]) -> str:
+    waiting = "".join(f"; version {each['version']} from {moment(each['since'])}" for each in row["waiting"])
+    state = "frozen" if row["frozen"] else f"leased until {moment(row['leased'])}"
+    return f"version {row['version']}, {state}{waiting}"
+
+
+# --- Replay ---
+
+
+@app.command()
+@refusals
+def replay(
+    policy: File,
+    wallet: Wallet,
+    requests: Annotated[
+        Path | None, typer.Option(help="File with the host's list of requests. Default: asked of the host.")
+    ] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge past requests by this policy, and say what would have gone differently."""
+    loaded, made = context(config), policies.load(policy, int(time.time()))
+    with loaded.api() as api:
+        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        rows = api.requests(wallet) if requests is None else documents.read(requests).items("requests", _row)
+    past, left = replaying.past(rows, verified.body)
+    again = judge_again(made, past)
+    if as_json:
+        print_json({"requests": replaying.document(again), "left_out": left})
+        return
+    changed = [each for each in replaying.document(again) if each["differs"]]
+    table(
+        None,
+        ("request", "was", "would be", "why"),
+        [
+            (each["request"], each["was"], each["would_be"], each["reason"] or ", ".join(each["rules"]))
+            for each in changed
+        ],
+    )
+    out.print(
+        f"{len(changed)} of {len(again)} requests would have gone differently; {len(left)} could not be replayed."
+    )
+
+
+def _row(value: Any) -> Json:
+    if not isinstance(value, dict):
+        raise Refusal("bad_file", "a request is an object, as the host lists it")
+    return value

@@ -1,0 +1,135 @@
+"""Carries officers' directives to every signer of a wallet, and says which of them acknowledged. Decides nothing.
+
+What a signer acknowledged is worth what its fresh evidence says (`standings`): the host's word for it is none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from strongroom.errors import Refusal
+from strongroom.policy.decide import Circumstances
+from strongroom.policy.directives import Directive
+from strongroom.policy.document import Policy
+from strongroom.policy.standing import View
+from strongroom.wire.fields import Fields
+from strongroom_host.relay.relay import Group, Relay
+from strongroom_host.relay.wallets import OPERATIONS
+from strongroom_host.signers import Question
+from strongroom_host.storage.directives import Directives
+from strongroom_host.storage.wallets import Wallet
+
+TIMEOUT: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """views, refusals: by signer."""
+
+    views: Mapping[str, View]
+    refusals: Mapping[str, Refusal]
+
+    def json(self) -> dict[str, Any]:
+        refusals = [
+            {"signer": name, "code": refusal.code, "detail": refusal.reason} for name, refusal in self.refusals.items()
+        ]
+        return {"acknowledged": [shown(name, view) for name, view in self.views.items()], "refusals": refusals}
+
+
+class Directing:
+    """Thread safe."""
+
+    def __init__(self, relay: Relay, directives: Directives) -> None:
+        self._relay = relay
+        self._directives = directives
+
+    def direct(self, group: Group, directive: Directive) -> Outcome:
+        """To all signers at once. It is kept, for those that come later, where one signer took it."""
+        wallet = group.wallet or b""
+        body = {"wallet": wallet, "directive": directive.encode()}
+        outcome = self._all(group, [(name, OPERATIONS[directive.kind], dict(body)) for name in group.names])
+        if outcome.views:
+            self._directives.add(group.order, directive)
+        return outcome
+
+    def _all(self, group: Group, questions: list[Question]) -> Outcome:
+        answers = self._relay.signers.ask(questions, TIMEOUT)
+        for index, (name, _, _) in enumerate(questions):
+            answer = answers[index]
+            if isinstance(answer, Refusal) and answer.code == "unknown_wallet":
+                try:
+                    self._relay.load(group, name)
+                    answers[index] = self._relay.signers.ask([questions[index]], TIMEOUT)[0]
+                except Refusal as refusal:
+                    answers[index] = refusal
+        views: dict[str, View] = {}
+        refusals: dict[str, Refusal] = {}
+        for (name, _, _), answer in zip(questions, answers, strict=True):
+            if isinstance(answer, Refusal):
+                refusals[name] = answer
+                continue
+            views[name] = View.parse(Fields.decode(answer.blob("standing"), "standing"))
+            record = answer.optional_blob("record")
+            if record is not None:
+                self._directives.keep(group.order, name, record)
+        return Outcome(views, refusals)
+
+    def standings(self, group: Group, nonce: bytes) -> dict[str, Any]:
+        """What each signer says of the wallet's policy, with its evidence for exactly that."""
+        question = {"wallet": group.wallet or b"", "nonce": nonce}
+        answers = self._relay.signers.ask([(name, "policy.show", dict(question)) for name in group.names], TIMEOUT)
+        given, refusals = [], []
+        for name, answer in zip(group.names, answers, strict=True):
+            if isinstance(answer, Refusal):
+                refusals.append({"signer": name, "code": answer.code, "detail": answer.reason})
+            else:
+                standing, document = answer.blob("standing"), answer.blob("document")
+                row = {"signer": name, "standing": standing.hex(), "document": document.hex()}
+                given.append({**row, "root": answer.text("root")})
+        return {"standings": given, "refusals": refusals}
+
+    # --- What the host itself goes by, to fail early ---
+
+    def policy(self, wallet: Wallet, digest: bytes) -> Policy:
+        """The one that an intent names, of those that came through here. Raises Refusal `intent_mismatch`."""
+        for policy in self.policies(wallet):
+            if policy.digest() == digest:
+                return policy
+        raise Refusal("intent_mismatch", "the intent was made under a policy that this host does not know")
+
+    def policies(self, wallet: Wallet) -> list[Policy]:
+        """The order's, and every later one; oldest first."""
+        order = wallet.signed_order
+        later = [each.policy() for each in self._directives.all(order.order_id) if each.kind == "policy"]
+        return [order.order.policy, *sorted(later, key=lambda policy: policy.version)]
+
+    def circumstances(self, wallet: Wallet, policy: Policy) -> Circumstances:
+        """As far as the host knows: signers know better, and judge again."""
+        renewed = frozen = 0
+        for each in self._directives.all(wallet.signed_order.order_id):
+            if each.kind == "renewal" and each.renewal().policy == policy.digest():
+                renewed = max(renewed, each.renewal().until)
+            elif each.kind == "freeze":
+                frozen = max(frozen, each.freeze().version)
+        return Circumstances(int(time.time()), renewed=renewed, frozen=policy.version <= frozen)
+
+    def all(self, wallet: Wallet) -> list[Directive]:
+        return self._directives.all(wallet.signed_order.order_id)
+
+
+def shown(name: str, view: View) -> dict[str, Any]:
+    return {
+        "signer": name,
+        "version": view.version,
+        "policy": view.policy.hex(),
+        "newest": view.newest,
+        "waiting": [
+            {"version": version, "policy": digest.hex(), "since": since} for version, digest, since in view.waiting
+        ],
+        "leased": view.leased,
+        "frozen": view.frozen,
+        "officers": view.officers.hex(),
+    }

@@ -1,0 +1,127 @@
+"""Directives of officers on their way through the host: to every signer, kept for those that come later, and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+from flask.testing import FlaskClient
+
+from strongroom.errors import Refusal
+from strongroom.policy.directives import Directive, Freeze, Renewal, body_of, directive_signing_bytes
+from strongroom.policy.document import Policy
+from strongroom.policy.standing import View
+from strongroom.wire.fields import Fields
+from strongroom_host.custody import Custody, Submission
+from strongroom_host.problems import Problem
+from strongroom_host.storage.wallets import Wallet
+from tests.host.world import World, refuse, when
+from tests.policy.directing import successor
+
+
+def directive(world: World, document: Policy | Freeze | Renewal) -> Directive:
+    kind, body = body_of(document)
+    signature = world.officer.sign(directive_signing_bytes(kind, body))
+    return Directive.of(kind, body, {world.officers.keys[0]: signature})
+
+
+def next_policy(world: World, wallet: Wallet, **changes: object) -> Policy:
+    return successor(world.policy, wallet.body.wallet, **changes)
+
+
+def signs(custody: Custody, world: World, wallet: Wallet, policy: Policy) -> str:
+    asked = world.message(wallet.body.wallet, policy=policy.digest())
+    return custody.submit(Submission(*asked))[0].state
+
+
+def code(custody: Custody, world: World, wallet: Wallet, policy: Policy) -> str:
+    with pytest.raises((Problem, Refusal)) as caught:
+        signs(custody, world, wallet, policy)
+    cause = caught.value.cause if isinstance(caught.value, Problem) else caught.value
+    return str(cause.code)
+
+
+def test_every_signer_takes_it_and_says_so(world: World, custody: Custody, wallet: Wallet) -> None:
+    new = next_policy(world, wallet)
+    outcome = custody.directing.direct(custody.group(wallet), directive(world, new))
+    assert not outcome.refusals
+    assert {name: view.version for name, view in outcome.views.items()} == dict.fromkeys(world.names, 2)
+    assert signs(custody, world, wallet, new) == "signed"
+    assert code(custody, world, wallet, world.policy) == "intent_mismatch"
+
+
+def test_who_did_not_take_it_is_named(world: World, custody: Custody, wallet: Wallet) -> None:
+    world[2].twist = when("policy.install", lambda _request, _handle: refuse("sealer_unavailable"))
+    outcome = custody.directing.direct(custody.group(wallet), directive(world, next_policy(world, wallet)))
+    assert set(outcome.views) == {world[1].name, world[3].name}
+    assert {name: refusal.code for name, refusal in outcome.refusals.items()} == {world[2].name: "sealer_unavailable"}
+
+
+def test_what_nobody_took_is_not_kept(world: World, custody: Custody, wallet: Wallet) -> None:
+    forged = dataclasses.replace(directive(world, next_policy(world, wallet)), signatures=())
+    outcome = custody.directing.direct(custody.group(wallet), forged)
+    assert {refusal.code for refusal in outcome.refusals.values()} == {"directive_not_signed"}
+    assert custody.directing.all(wallet) == []
+
+
+def test_a_restarted_signer_is_told_again(world: World, custody: Custody, wallet: Wallet) -> None:
+    """One that was away when officers spoke, too: without a set of signers that agree, nothing could be signed."""
+    new = next_policy(world, wallet)
+    world[2].twist = when("policy.install", lambda _request, _handle: refuse("sealer_unavailable"))
+    custody.directing.direct(custody.group(wallet), directive(world, new))
+    world[2].twist = None
+    for number in (1, 2):
+        world[number].restart()
+    assert signs(custody, world, wallet, new) == "signed"
+    for number in (1, 2, 3):
+        world[number].restart()
+    custody.directing.direct(custody.group(wallet), directive(world, Freeze(wallet.body.wallet, 2)))
+    for number in (1, 2, 3):
+        world[number].restart()
+    assert code(custody, world, wallet, new) == "policy_frozen"
+
+
+def test_a_timelock_goes_on_over_a_restart(world: World, custody: Custody, wallet: Wallet) -> None:
+    slow = next_policy(world, wallet, timelock=3600)
+    group = custody.group(wallet)
+    custody.directing.direct(group, directive(world, slow))
+    waiting = successor(slow, wallet.body.wallet)
+    first = custody.directing.direct(group, directive(world, waiting)).views[world[1].name]
+    world[1].restart()
+    again = custody.directing.direct(group, directive(world, waiting)).views[world[1].name]
+    assert again.waiting == first.waiting and again.version == 2
+
+
+def test_a_lease_that_is_renewed(world: World, custody: Custody, wallet: Wallet) -> None:
+    now = int(time.time())
+    ended = next_policy(world, wallet, issued=now - 120, lease=60)
+    group = custody.group(wallet)
+    custody.directing.direct(group, directive(world, ended))
+    assert code(custody, world, wallet, ended) == "policy_lease"
+    custody.directing.direct(group, directive(world, Renewal(wallet.body.wallet, ended.digest(), now + 50)))
+    assert signs(custody, world, wallet, ended) == "signed"
+
+
+# --- Over HTTP ---
+
+
+def test_directives_over_http(world: World, custody: Custody, wallet: Wallet, client: FlaskClient) -> None:
+    new = next_policy(world, wallet)
+    signed = directive(world, new).encode().hex()
+    path = f"/v1/wallets/{wallet.wallet}"
+    answer = client.post(f"{path}/directives", json={"directive": signed})
+    assert answer.status_code == 200, answer.json
+    rows = answer.json["acknowledged"]
+    assert [row["signer"] for row in rows] == list(world.names) and rows[0]["policy"] == new.digest().hex()
+    assert client.get(f"{path}/directives").json == {"directives": [signed]}
+    shown = client.post(f"{path}/standings", json={"nonce": "00" * 32}).json
+    assert len(shown["standings"]) == 3 and shown["refusals"] == []
+    view = View.parse(Fields.decode(bytes.fromhex(shown["standings"][0]["standing"]), "standing"))
+    assert (view.version, view.policy) == (2, new.digest())
+
+
+@pytest.mark.parametrize("body", ["", "00", "a0"])
+def test_what_is_no_directive(wallet: Wallet, client: FlaskClient, body: str) -> None:
+    answer = client.post(f"/v1/wallets/{wallet.wallet}/directives", json={"directive": body})
+    assert answer.status_code == 400
