@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from strongroom.errors import Refusal
-from strongroom.policy.directives import Directive
+from strongroom.policy.directives import Directive, officers_hash
 from strongroom.policy.document import Policy
 from strongroom.policy.standing import View, standing_user_data
 from strongroom.signer.configuration import Officers
@@ -49,6 +49,13 @@ class Standings:
     directed: Directed
     views: Mapping[str, View]
     refusals: Mapping[str, str]
+
+    @property
+    def office(self) -> Officers:
+        """Whose signatures most signers take now: a set that waits for its timelock is not in office yet."""
+        said = Counter(view.officers for view in self.views.values()).most_common(1)
+        named = [each for each in self.directed.sets if said and officers_hash(each) == said[0][0]]
+        return named[0] if named else self.directed.sets[-1]
 
     def in_force(self, threshold: int) -> Policy:
         """What a signature can be had under: the newest policy that so many signers stand under. Raises Refusal."""

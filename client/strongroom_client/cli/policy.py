@@ -15,6 +15,7 @@ from strongroom.policy.document import Policy
 from strongroom.policy.explain import moment, sentences
 from strongroom.policy.replay import replay as judge_again
 from strongroom.signer.configuration import Officers
+from strongroom.wallet.certificate import Body, Certificate
 from strongroom_client import directing, documents, keyfiles, officers, policies, replaying, standings, wallets
 from strongroom_client.api import Api, Json
 from strongroom_client.cli import passphrase
@@ -23,7 +24,6 @@ from strongroom_client.context import Context
 from strongroom_client.directing import Document
 from strongroom_client.policies import units
 from strongroom_client.standings import Standings
-from strongroom_client.wallets import Verified
 
 app = typer.Typer(help="Policies: check, sign, renew, freeze, replay.", no_args_is_help=True)
 
@@ -39,12 +39,16 @@ Save = Annotated[
 @refusals
 def check(
     file: File,
-    pins: Annotated[Path | None, typer.Option(help="Folder with officers.json, to hear whose loss matters.")] = None,
+    pins: Annotated[
+        Path | None, typer.Option(help="Folder with officers.json, to hear whose loss matters. Default: the context's.")
+    ] = None,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Say in plain sentences what a policy allows, and what its officers may regret. Exit status 1 for an error."""
     policy = policies.load(file, int(time.time()))
-    found = findings(policy, None if pins is None else officers.load_pins(pins))
+    folder = Context.load(config).pins if pins is None and config is not None else pins
+    found = findings(policy, None if folder is None else officers.load_pins(folder))
     if as_json:
         print_json({"policy": policy.digest().hex(), "sentences": list(sentences(policy)), "findings": _rows(found)})
     else:
@@ -76,20 +80,23 @@ def show(
     """Ask every signer afresh which policy it judges by, until when, and whether it is frozen."""
     loaded = context(config)
     with loaded.api() as api:
-        verified, stands = _standing(loaded, api, wallet)
+        body, stands = _standing(loaded, api, wallet)
     newest = stands.directed.newest
     if save is not None:
         documents.write(save, policies.document(newest))
     if as_json:
         print_json({**_standings_document(stands), "newest": policies.document(newest)})
         return
-    _print_standings(stands, verified)
-    _print_policy(newest, findings(newest, stands.directed.sets[-1]))
+    _print_standings(stands, body)
+    _print_policy(newest, findings(newest, stands.office))
 
 
-def _standing(loaded: Context, api: Api, wallet: str) -> tuple[Verified, Standings]:
-    verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
-    return verified, standings.standings(api, verified.body)
+def _standing(loaded: Context, api: Api, wallet: str) -> tuple[Body, Standings]:
+    """The certificate is checked, and each signer that answers; that all answer is not asked for. A freeze cannot wait
+    for a signer that is down."""
+    certificate = Certificate.decode(api.certificate(wallet))
+    body = wallets.check_body(certificate, wallet, officers=loaded.officers(), mode=loaded.mode)
+    return body, standings.standings(api, body)
 
 
 def _standings_document(stands: Standings) -> Json:
@@ -107,7 +114,7 @@ def _standings_document(stands: Standings) -> Json:
     return {"in_force": views, "refusals": dict(stands.refusals)}
 
 
-def _print_standings(stands: Standings, verified: Verified) -> None:
+def _print_standings(stands: Standings, body: Body) -> None:
     rows = [
         (
             name,
@@ -119,7 +126,7 @@ def _print_standings(stands: Standings, verified: Verified) -> None:
         for name, view in stands.views.items()
     ]
     rows += [(name, "does not say", reason, "") for name, reason in stands.refusals.items()]
-    table(f"Policy of {verified.wallet}, by each signer's fresh evidence", ("signer", "in force", "", ""), rows)
+    table(f"Policy of {body.wallet.hex()}, by each signer's fresh evidence", ("signer", "in force", "", ""), rows)
     out.print()
 
 
@@ -141,10 +148,10 @@ def sign(
     """Sign a policy file as the wallet's next version, and hand it to the signers."""
     loaded = context(config)
     with loaded.api() as api:
-        verified, stands = _standing(loaded, api, wallet)
+        body, stands = _standing(loaded, api, wallet)
         now = int(time.time())
-        made = directing.successor(policies.load(policy, now), stands.directed.newest, verified.body.wallet)
-        office = stands.directed.sets[-1]
+        made = directing.successor(policies.load(policy, now), stands.directed.newest, body.wallet)
+        office = stands.office
         if not as_json:
             _print_policy(made, findings(made, office))
         _sign(loaded, api, wallet, made, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
@@ -165,11 +172,11 @@ def renew(
     """Lengthen the lease of the policy in force."""
     loaded = context(config)
     with loaded.api() as api:
-        verified, stands = _standing(loaded, api, wallet)
-        policy = stands.in_force(verified.order.threshold)
+        body, stands = _standing(loaded, api, wallet)
+        policy = stands.in_force(body.order.order.threshold)
         until = int(time.time()) + (units.duration(length) if length else policy.lease)
-        renewal = Renewal(verified.body.wallet, policy.digest(), until)
-        office = stands.directed.sets[-1]
+        renewal = Renewal(body.wallet, policy.digest(), until)
+        office = stands.office
         _sign(loaded, api, wallet, renewal, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
 
 
@@ -187,13 +194,13 @@ def freeze(
     """Stop the wallet at once, whatever waits included. The officers' next policy thaws it."""
     loaded = context(config)
     with loaded.api() as api:
-        verified, stands = _standing(loaded, api, wallet)
+        body, stands = _standing(loaded, api, wallet)
         newest = max([view.newest for view in stands.views.values()], default=stands.directed.newest.version)
         needed = (
             max(stands.directed.policy(view.policy).freezers for view in stands.views.values()) if stands.views else 1
         )
-        office = stands.directed.sets[-1]
-        frozen = Freeze(verified.body.wallet, newest)
+        office = stands.office
+        frozen = Freeze(body.wallet, newest)
         needed = min(needed, office.quorum)
         _sign(loaded, api, wallet, frozen, needed, _Officers(keys, office, file, descriptor), save, as_json)
 
@@ -213,9 +220,9 @@ def next_officers(
     """Have other officers take over, after the timelock of the policy in force."""
     loaded = context(config)
     with loaded.api() as api:
-        verified, stands = _standing(loaded, api, wallet)
-        office, version = stands.directed.sets[-1], len(stands.directed.sets) + 1
-        made = NextOfficers(verified.body.wallet, version, officers_hash(office), officers.load_pins(following))
+        body, stands = _standing(loaded, api, wallet)
+        office, version = stands.office, len(stands.directed.sets) + 1
+        made = NextOfficers(body.wallet, version, officers_hash(office), officers.load_pins(following))
         _sign(loaded, api, wallet, made, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
 
 
@@ -321,9 +328,9 @@ def replay(
     """Judge past requests by this policy, and say what would have gone differently."""
     loaded, made = context(config), policies.load(policy, int(time.time()))
     with loaded.api() as api:
-        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        body, _ = _standing(loaded, api, wallet)
         rows = api.requests(wallet) if requests is None else documents.read(requests).items("requests", _row)
-    past, left = replaying.past(rows, verified.body)
+    past, left = replaying.past(rows, body)
     again = judge_again(made, past)
     if as_json:
         print_json({"requests": replaying.document(again), "left_out": left})
