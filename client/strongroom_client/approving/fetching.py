@@ -10,7 +10,7 @@ from strongroom.errors import Refusal
 from strongroom.evidence.statement import Mode
 from strongroom.intent.intent import Intent
 from strongroom.signer.configuration import Officers
-from strongroom_client import wallets
+from strongroom_client import standings, wallets
 from strongroom_client.api import Api, Json, unhex
 from strongroom_client.approving.reading import Reading, read
 
@@ -21,7 +21,7 @@ def fetch(api: Api, request: str, *, officers: Officers, mode: Mode) -> Reading:
     answer = api.request(wanted.hex())
     raw, signature = unhex(answer, "intent"), unhex(answer, "intent_signature")
     wallet = wallets.verify(api, Intent.decode(raw).wallet.hex(), officers=officers, mode=mode).body
-    policies = (wallet.order.order.policy,)
+    policies = standings.directed(api, wallet).policies
     return read(wanted, raw, signature, wallet, policies, approvals(answer), int(time.time()))
 
 
