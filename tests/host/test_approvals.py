@@ -27,6 +27,7 @@ from strongroom_host.storage.wallets import Wallet
 from tests.approval.keys import Held, held
 from tests.host.conftest import Host
 from tests.host.test_api import problem
+from tests.host.test_directives import directive, next_policy
 from tests.host.world import World, cut, when
 from tests.wire.refused import refused
 
@@ -197,6 +198,21 @@ def test_no_more_than_signers_take(world: World, custody: Custody, wallet: Walle
             waiting.request, replace(Approval.decode(approval(waiting)), approver=f"a{number}").encode()
         )
     refused("request_conflict", custody.approve, waiting.request, approval(waiting))
+
+
+def test_an_approver_whom_officers_revoke_counts_no_more(world: World, custody: Custody, wallet: Wallet) -> None:
+    """What waited under the old policy is refused by signers that took the new one, whoever approved it."""
+    waiting = submit(custody, world, wallet)
+    custody.approve(waiting.request, approval(waiting))
+    only = held("carol")
+    new = next_policy(world, wallet, approvers=(BOB.approver, only.approver, ROBOT.approver))
+    assert not custody.directing.direct(custody.group(wallet), directive(world, new)).refusals
+    ended = custody.approve(waiting.request, approval(waiting, by=BOB))
+    assert ended.state == "refused" and ended.error is not None and ended.error["code"] == "intent_mismatch"
+    later = submit(custody, world, wallet, policy=new.digest())
+    refused("unknown_approver", custody.approve, later.request, approval(later))
+    custody.approve(later.request, approval(later, by=only))
+    assert custody.approve(later.request, approval(later, by=BOB)).state == "signed"
 
 
 # --- Over HTTP ---

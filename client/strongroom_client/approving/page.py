@@ -114,7 +114,7 @@ def _request(reading: Reading) -> dict[str, str]:
         "Ends": escape(show_time(intent.expiry)),
         "Compare": f'<span class="code">{reading.code}</span><br>with whoever asked, by another channel than the host',
         "Request": f"<code>{intent.request.hex()}</code>",
-        "Policy": f"version {reading.policy.version}, <code>{intent.policy.hex()[:16]}…</code>",
+        "Policy": f"{escape(reading.version)}, <code>{intent.policy.hex()[:16]}…</code>",
     }
 
 

@@ -59,7 +59,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Reading:
-    """refused: why the policy would refuse it, as far as can be known here; its demands are not known then."""
+    """refused: why the policy would refuse it, as far as can be known here; its demands are not known then. newest: the
+    highest version of a policy that officers signed for this wallet."""
 
     intent: Intent
     wallet: Body
@@ -70,12 +71,18 @@ class Reading:
     counted: Tally
     demands: tuple[Demand, ...]
     refused: str | None
+    newest: int
 
     @property
     def code(self) -> str:
         """What two people compare by another channel: the first 64 bits of the intent id, which covers everything."""
         text = self.intent.intent_id[:8].hex()
         return " ".join(text[at : at + 4] for at in range(0, 16, 4))
+
+    @property
+    def version(self) -> str:
+        since = "" if self.newest == self.policy.version else f"; officers signed version {self.newest} since"
+        return f"version {self.policy.version}{since}"
 
     @property
     def fee(self) -> tuple[str, str] | None:
@@ -122,11 +129,13 @@ def read(
     refused: str | None = None
     demands: tuple[Demand, ...] = ()
     try:
-        demands = decide(policy, effects, Circumstances(now), NO_HISTORY).demands
+        # Lease, freeze and history are the signers' to know: renewed, as far as this machine can tell.
+        demands = decide(policy, effects, Circumstances(now, renewed=now + 1), NO_HISTORY).demands
     except Refusal as refusal:
         refused = refusal.reason
+    newest = max(each.version for each in policies)
     counted = tally(demands, approvals, policy.approvers, intent.intent_id, intent.requester)
-    return Reading(intent, wallet, policy, effects, (ToSign(signed),), lines, counted, demands, refused)
+    return Reading(intent, wallet, policy, effects, (ToSign(signed),), lines, counted, demands, refused, newest)
 
 
 def _lines(intent: Intent, effects: Effects, policy: Policy) -> Iterator[Line]:

@@ -147,7 +147,7 @@ def _print(reading: Reading) -> None:
         "asked by": intent.requester.hex(),
         "ends": show_time(intent.expiry),
         "compare": f"{reading.code}, with whoever asked, by another channel",
-        "policy": f"version {reading.policy.version}, {intent.policy.hex()}",
+        "policy": f"{reading.version}, {intent.policy.hex()}",
         "demands": "; ".join(map(str, reading.demands)) or "no approval",
         "approved by": ", ".join(reading.counted.approved) or "nobody yet",
     }
