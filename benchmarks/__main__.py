@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import dkg, footprint, growth, latency, throughput
+from benchmarks import dkg, footprint, growth, judging, latency, throughput
 from benchmarks.report import Row, write
 from benchmarks.served import Served
 
@@ -19,11 +19,17 @@ SHARED: Mapping[str, Callable[[Served], list[Row]]] = {
 }
 """On one cluster of two enclaves and an HSM."""
 
+ALONE: Mapping[str, Callable[[], list[Row]]] = {"judging": judging.run}
+"""Without one."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*SHARED, "growth"]))
-    names = parser.parse_args().names or [*SHARED, "growth"]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALONE, *SHARED, "growth"]))
+    names = parser.parse_args().names or [*ALONE, *SHARED, "growth"]
+    for name in names:
+        if name in ALONE:
+            write(name, ALONE[name]())
     with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as folder:
         if set(names) & set(SHARED):
             with Served(Path(folder) / "three", enclaves=2, hsms=1) as served:
