@@ -5,6 +5,7 @@
  3. Nothing goes to an address that it denies                         policy_denied
  4. The fee is under its ceiling                                      policy_fee
  5. A rule covers each effect; the first that does decides about it   policy_recipient, policy_asset, …
+    A replacement that moves nothing needs none: it cancels
  6. Each rule allows all that it covers, taken together               policy_limit, policy_hours, …
  7. With what was before, no window of a rule or of the wallet is     policy_velocity
     exceeded
@@ -39,7 +40,8 @@ class Circumstances:
     """now: Unix seconds of the judge's own clock. renewed: until when officers renewed the policy's lease, 0 for never.
 
     frozen: whether officers froze the wallet beside the policy. proofs: for lists that the policy holds as a root.
-    address, country: of whoever asked, by the host's word; empty where it gives none.
+    address, country: of whoever asked, by the host's word; empty where it gives none. replaces: whether the intent is to
+    take the place of an earlier one; that it conflicts with it, and pays more, is for the journal to see.
     """
 
     now: int
@@ -48,6 +50,7 @@ class Circumstances:
     proofs: Sequence[Proof] = ()
     address: str = ""
     country: str = ""
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def decide(policy: Policy, effects: Effects, circumstances: Circumstances, histo
     # 3, 4
     limits.require_not_denied(policy, found)
     limits.require_fee(policy, effects)
+    if circumstances.replaces and cancels(effects):
+        return Decision((), (), ())
     # 5
     taken = _cover(policy, found, circumstances)
     # 6
@@ -95,6 +100,13 @@ def decide(policy: Policy, effects: Effects, circumstances: Circumstances, histo
     # 8
     demands = dict.fromkeys(demand for each in taken for demand in limits.demands(each.rule, each.items))
     return Decision(spends, tuple(demands), tuple(each.rule.name for each in taken))
+
+
+def cancels(effects: Effects) -> bool:
+    """Whether a transaction does nothing but use up what another one needs: a zero of the chain's own coin may move, as
+    on EVM something must. Not a zero of a token, which would show in the recipient's history as a payment."""
+    moves = any(each.amount or each.asset != effects.fee_asset or each.sender for each in effects.transfers)
+    return bool(effects.fee_asset) and not (moves or effects.allowances or effects.calls or effects.signings)
 
 
 def require_in_force(policy: Policy, circumstances: Circumstances) -> None:

@@ -10,6 +10,7 @@ import pytest
 from strongroom.approval import Approver, Demand, Key
 from strongroom.chains.effects import Allowance, Call, Effects, Signing, Transfer
 from strongroom.chains.evm import Transaction
+from strongroom.errors import Refusal
 from strongroom.policy.decide import MAX_AHEAD, Circumstances, Decision, decide
 from strongroom.policy.document import Fee, Policy
 from strongroom.policy.history import NO_HISTORY, History, Spend
@@ -250,6 +251,35 @@ def test_texts_of_a_chain_and_of_strongroom_are_not_the_same() -> None:
     refused("policy_message", judged, policy(message), hello)
     judged(policy(message), hello, chain="", fee_asset="")
     refused("policy_message", judged, policy(text), hello, chain="", fee_asset="")
+
+
+# --- Cancels ---
+
+
+def test_a_replacement_that_moves_nothing_needs_no_rule() -> None:
+    """A stuck payment is cancelled by paying oneself nothing; that is on no list."""
+    made = policy(PAY)
+    refused("policy_recipient", judged, made, pay(0, STRANGER))
+    assert judged(made, pay(0, STRANGER), replaces=True) == Decision((), (), ())
+    assert judged(made, replaces=True) == Decision((), (), ())
+    for effects in (
+        (pay(1, STRANGER),),
+        (pay(0, STRANGER, TOKEN),),
+        (Transfer(COIN, STRANGER, 0, B),),
+        (pay(0, STRANGER), Call(A, "0x12345678", b"")),
+        (Allowance(COIN, A, 0),),
+        (Signing("text", None, "x"),),
+    ):
+        with pytest.raises(Refusal):
+            judged(made, *effects, replaces=True)
+
+
+def test_a_cancel_keeps_to_everything_else() -> None:
+    made = policy(PAY, lists=(KNOWN, Recipients("thieves", (Entry(STRANGER, "Thief"),))), deny=("thieves",))
+    refused("policy_fee", judged, made, pay(0, B), replaces=True, fee_ceiling=11)
+    refused("policy_denied", judged, made, pay(0, STRANGER), replaces=True)
+    refused("policy_frozen", judged, made, pay(0, B), replaces=True, frozen=True)
+    refused("policy_chain", judged, made, pay(0, B), replaces=True, chain="evm:2")
 
 
 # --- Calls ---
