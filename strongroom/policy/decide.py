@@ -40,8 +40,8 @@ class Circumstances:
     """now: Unix seconds of the judge's own clock. renewed: until when officers renewed the policy's lease, 0 for never.
 
     frozen: whether officers froze the wallet beside the policy. proofs: for lists that the policy holds as a root.
-    address, country: of whoever asked, by the host's word; empty where it gives none. replaces: whether the intent is to
-    take the place of an earlier one; that it conflicts with it, and pays more, is for the journal to see.
+    address, country: of whoever asked, by the host's word; empty where it gives none. replaces: whether the intent
+    is to take the place of an earlier one; that it conflicts with it, and pays more, is for the journal to see.
     """
 
     now: int
