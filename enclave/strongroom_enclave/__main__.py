@@ -13,15 +13,15 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.machine import Signer
 from strongroom.signer.serve import Server
+from strongroom.signer.settings import Settings
 from strongroom_enclave.attester import NitroAttester
 from strongroom_enclave.clock import NitroClock
 from strongroom_enclave.credentials import SIMULATED, Source, from_file
@@ -33,6 +33,7 @@ from strongroom_enclave.nsm import DeviceTransport, Nsm, SocketTransport, Transp
 
 CONFIGURATION_PCR = 16
 PCRS = 32
+PORT = 5000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,18 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(path: Path) -> int:
+def _run(config: Path) -> int:
     schemes.harden_process()
-    file = read_json(path)
-    configuration = Configuration.from_json(file.get("attested"))
-    nsm = Nsm(_transport(str(file.get("nsm", "/dev/nsm"))))
+    file = read_settings(config)
+    listen, kms_file = file.inner("listen"), file.inner("kms", optional=True)
+    port, path = listen.port("port", PORT), listen.optional_text("uds")
+    configuration = Configuration.from_json(file.raw("attested"))
+    nsm = Nsm(_transport(file.optional_text("nsm") or "/dev/nsm"))
     lock_configuration(nsm, configuration)
-    kms = _sealer(file.get("kms", {}), configuration, nsm)
+    kms = _sealer(kms_file, configuration, nsm)
     examined = ExaminedSealer(kms, nsm, kms.facts, configuration.sealing.key)
     sealer = WatchedSealer(examined)
     _examine(sealer, examined)
     signer = Signer(configuration, sealer, NitroAttester(nsm), NitroClock(nsm), nsm.random, sealer)
-    listener = _listener(file["listen"])
+    listener = _listener(port, path)
     server = Server(listener.socket, signer.handle, listener.preamble)
     signal.signal(signal.SIGTERM, lambda *_: server.close())
     print(json.dumps({"ready": True, "name": configuration.name, "address": listener.address}), flush=True)
@@ -68,14 +71,15 @@ def _run(path: Path) -> int:
     return 0
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
+def read_settings(path: Path) -> Settings:
+    return Settings.parse(_read(path), str(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise Refusal("bad_configuration", f"{path}: {error}") from None
-    if not isinstance(value, dict) or not isinstance(value.get("listen"), dict):
-        raise Refusal("bad_configuration", f"{path} lacks the object `listen`")
-    return value
+        return path.read_bytes()
+    except OSError as error:
+        raise Refusal("bad_configuration", f"{path} cannot be read: {error.strerror}") from None
 
 
 def lock_configuration(nsm: Nsm, configuration: Configuration) -> None:
@@ -113,20 +117,20 @@ def _transport(nsm: str) -> Transport:
     return DeviceTransport(Path(nsm))
 
 
-def _sealer(kms: Mapping[str, Any], configuration: Configuration, nsm: Nsm) -> KmsSealer:
-    file, authority = kms.get("credentials_file"), kms.get("authority_file")
+def _sealer(kms: Settings, configuration: Configuration, nsm: Nsm) -> KmsSealer:
+    file, authority = kms.optional_text("credentials_file"), kms.optional_text("authority_file")
     if file is None and configuration.mode == "production":
         raise Refusal("bad_configuration", "kms.credentials_file names no file of AWS credentials")
     credentials: Source = (lambda: SIMULATED) if file is None else from_file(Path(file))
-    pem = None if authority is None else Path(authority).read_bytes()
+    pem = None if authority is None else _read(Path(authority))
     return KmsSealer(configuration.sealing, nsm, credentials=credentials, authority=pem)
 
 
-def _listener(listen: Mapping[str, Any]) -> Listener:
-    port = int(listen.get("port", 5000))
-    if "uds" in listen:
-        return listen_uds(Path(listen["uds"]), port)
-    return listen_vsock(port)
+def _listener(port: int, path: str | None) -> Listener:
+    try:
+        return listen_vsock(port) if path is None else listen_uds(Path(path), port)
+    except OSError as error:
+        raise Refusal("bad_configuration", f"listening on {path or f'vsock port {port}'} failed: {error}") from None
 
 
 if __name__ == "__main__":

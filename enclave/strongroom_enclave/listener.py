@@ -28,7 +28,11 @@ def listen_vsock(port: int) -> Listener:
 def listen_uds(path: Path, port: int) -> Listener:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    listener.listen(BACKLOG)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return Listener(listener, f"uds:{path}#{port}", port)

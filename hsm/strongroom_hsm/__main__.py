@@ -9,23 +9,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.machine import Signer
 from strongroom.signer.serve import Server
+from strongroom.signer.settings import Settings
 from strongroom_hsm.backends import open_backends, pin_source
 from strongroom_hsm.identity import Certified
 from strongroom_hsm.keys import Labels
-from strongroom_hsm.listener import listen_uds
+from strongroom_hsm.listener import Listener, listen_uds
 from strongroom_hsm.pin import Pin
 from strongroom_hsm.provision import provision
 from strongroom_hsm.token import TokenAddress
 
+PORT = 5000
 WRONG_PIN = 3
 """Exit status, so that a supervisor does not start the program again until the token locks."""
 
@@ -41,60 +42,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         schemes.harden_process()
-        file = _read_json(options.config)
-        pin = pin_source(_path(file["token"].get("pin_file")) if options.pin_fd is None else None, options.pin_fd)
+        file = _read_settings(options.config)
+        pin_file = file.inner("token").optional_text("pin_file") if options.pin_fd is None else None
+        pin = pin_source(None if pin_file is None else Path(pin_file), options.pin_fd)
         return (_provision if options.command == "provision" else _run)(file, pin)
     except Refusal as refusal:
         print(f"strongroom-hsm: {refusal.code}: {refusal.reason}. {refusal.remedy}", file=sys.stderr)
         return WRONG_PIN if refusal.code == "pin_incorrect" else 1
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def _read_settings(path: Path) -> Settings:
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise Refusal("bad_configuration", f"{path}: {error}") from None
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), dict) for key in ("token", "attested")):
-        raise Refusal("bad_configuration", f"{path} lacks the objects `token` and `attested`")
-    return value
+        return Settings.parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise Refusal("bad_configuration", f"{path} cannot be read: {error.strerror}") from None
 
 
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
-
-
-def _token(file: Mapping[str, Any], configuration: Configuration) -> tuple[TokenAddress, Labels]:
+def _token(token: Settings, configuration: Configuration) -> tuple[TokenAddress, Labels]:
     """The wrapping key's label is the attested one: nobody may point the signer at another key."""
-    token = file["token"]
-    wanted = ("module", "label", "identity", "certificate_file", "chain_file", "request_file")
-    missing = [key for key in wanted if not isinstance(token.get(key), str)]
-    if missing:
-        raise Refusal("bad_configuration", f"token.{missing[0]} is missing")
-    labels = Labels(identity=token["identity"], kek=configuration.sealing.key)
-    return TokenAddress(Path(token["module"]), token["label"], token.get("serial")), labels
+    labels = Labels(identity=token.text("identity"), kek=configuration.sealing.key)
+    return TokenAddress(Path(token.text("module")), token.text("label"), token.optional_text("serial")), labels
 
 
-def _provision(file: Mapping[str, Any], pin: Pin) -> int:
+def _provision(file: Settings, pin: Pin) -> int:
     """Prints what was made; writes the request for the operator's CA."""
-    configuration = Configuration.from_json(file["attested"])
-    address, labels = _token(file, configuration)
+    configuration, token = Configuration.from_json(file.raw("attested")), file.inner("token")
+    address, labels = _token(token, configuration)
+    request = Path(token.text("request_file"))
     provisioned = provision(address, labels, pin, configuration.name)
-    request = Path(file["token"]["request_file"])
-    request.write_bytes(provisioned.request)
+    try:
+        request.write_bytes(provisioned.request)
+    except OSError as error:
+        raise Refusal("bad_configuration", f"{request} cannot be written: {error.strerror}") from None
     print(json.dumps({"made": list(provisioned.made), "request": str(request)}), flush=True)
     return 0
 
 
-def _run(file: Mapping[str, Any], pin: Pin) -> int:
-    configuration = Configuration.from_json(file["attested"])
-    address, labels = _token(file, configuration)
-    certified = Certified.load(Path(file["token"]["certificate_file"]), Path(file["token"]["chain_file"]))
+def _run(file: Settings, pin: Pin) -> int:
+    configuration = Configuration.from_json(file.raw("attested"))
+    token, listen = file.inner("token"), file.inner("listen")
+    address, labels = _token(token, configuration)
+    socket, port = Path(listen.text("uds")), listen.port("port", PORT)
+    certified = Certified.load(Path(token.text("certificate_file")), Path(token.text("chain_file")))
     backends = open_backends(address, labels, pin, certified, configuration)
     stop = threading.Event()
     try:
         backends.token.watch(stop)
         signer = Signer(configuration, backends.sealer, backends.attester, backends.clock, os.urandom, backends)
-        listener = listen_uds(Path(file["listen"]["uds"]), int(file["listen"].get("port", 5000)))
+        listener = _listen(socket, port)
         server = Server(listener.socket, signer.handle, listener.preamble)
         signal.signal(signal.SIGTERM, lambda *_: server.close())
         print(json.dumps({"ready": True, "name": configuration.name, "address": listener.address}), flush=True)
@@ -103,6 +98,13 @@ def _run(file: Mapping[str, Any], pin: Pin) -> int:
         stop.set()
         backends.token.close()
     return 0
+
+
+def _listen(socket: Path, port: int) -> Listener:
+    try:
+        return listen_uds(socket, port)
+    except OSError as error:
+        raise Refusal("bad_configuration", f"listening on {socket} failed: {error}") from None
 
 
 if __name__ == "__main__":

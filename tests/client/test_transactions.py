@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from typing import Any
 
 import httpx
@@ -154,3 +155,29 @@ def test_an_answer_that_is_none(content: bytes) -> None:
     ):
         api.signers()
     assert raised.value.code == "internal"
+
+
+def told(*answers: dict[str, Any]) -> Api:
+    """A host that says these one after the other, and the last for ever."""
+    left = list(answers)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=left.pop(0) if len(left) > 1 else left[0])
+
+    return Api("http://host.invalid", "key", httpx.MockTransport(answer))
+
+
+def test_what_nobody_will_broadcast_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host without a node of the chain hands the transaction back, and `signed` is its end."""
+    monkeypatch.setattr(transactions, "HANDED_BACK", 0.05)
+    begin = time.monotonic()
+    with told({"state": "signing"}, {"state": "signed", "error": None}) as api:
+        assert transactions.wait(api, "00" * 16, timeout=60, pause=0.01)["state"] == "signed"
+    assert time.monotonic() - begin < 30
+
+
+def test_what_a_node_has_not_taken_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "HANDED_BACK", 0.05)
+    down = {"state": "signed", "error": {"code": "node_unavailable"}}
+    with told(*[down] * 20, {"state": "included"}) as api:
+        assert transactions.wait(api, "00" * 16, timeout=60, pause=0.01)["state"] == "included"

@@ -55,7 +55,6 @@ def write_config(plan: Plan, signer: SignerPlan, configured: Configuration) -> N
         config["nsm"] = f"unix:{signer.nsm}"
         config["kms"] = {
             "authority_file": str(plan.pki / "kms-ca.pem"),
-            "region": signer.region,
             "credentials_file": str(_credentials(signer)),
         }
     else:
