@@ -68,6 +68,11 @@ CARGO := --locked --manifest-path native/Cargo.toml
 rust: setup
 	@cargo test --quiet $(CARGO) --no-default-features --lib
 
+EXAMPLES ?= 5000
+.PHONY: fuzz
+fuzz: setup  ## every decoder, EXAMPLES=5000 inputs each, others at each run; .ci/run does a minute of it
+	@STRONGROOM_FUZZ=$(EXAMPLES) python -m pytest tests/fuzz
+
 .PHONY: bench
 bench: setup  ## ratios, measured side by side in one run
 	@python -m benchmarks

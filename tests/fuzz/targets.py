@@ -1,0 +1,248 @@
+"""Every decoder that meets bytes of somebody who may lie, and what it is fed from.
+
+A new decoder is one line of TARGETS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol, Self
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from strongroom.approval.approval import Approval
+from strongroom.chains import evm, message, rlp
+from strongroom.chains.bitcoin import effects as bitcoin
+from strongroom.chains.bitcoin import message as bitcoin_message
+from strongroom.chains.bitcoin.psbt import Psbt
+from strongroom.chains.bitcoin.transaction import Transaction as BitcoinTransaction
+from strongroom.chains.evm import permits, personal
+from strongroom.chains.evm.typed_data import TypedData
+from strongroom.chains.solana import offchain, programs
+from strongroom.chains.solana.message import Message
+from strongroom.channel.envelope import Envelope
+from strongroom.errors import Refusal
+from strongroom.evidence import nitro, pkcs11
+from strongroom.evidence.verify import read_document
+from strongroom.intent.intent import Intent
+from strongroom.policy.directives import Directive, Renewal
+from strongroom.signer.configuration import Configuration
+from strongroom.wallet.certificate import Body, Certificate
+from strongroom.wallet.order import Order, SignedOrder
+from strongroom.wallet.record import Record
+from strongroom.wire import cbor, frame
+from tests.approval.keys import assertion, held
+from tests.chains import solana_cases as solana
+from tests.chains.bitcoin_cases import ECDSA, coin, simple
+from tests.chains.test_evm_typed_data import MAIL
+from tests.evidence import test_pkcs11
+from tests.hsm.authority import Authority
+from tests.policy import directing
+from tests.simulator.bench import NOW, Bench
+from tests.wallet import orders
+from tests.wallet.test_certificate import honest
+
+Read = Callable[[bytes], bytes | None]
+"""Decodes, as far as a signer would go. Gives the encoding of what it read; None where what is read is not written
+again: a signature over it is checked instead, or its effects are all there is. Raises Refusal and nothing else."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """seeds: called once. milliseconds: of processor time, for one input; what is slow elsewhere is a curve."""
+
+    name: str
+    read: Read
+    seeds: Callable[[], list[bytes]]
+    milliseconds: int = 250
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _seeds(*made: Callable[[], bytes]) -> Callable[[], list[bytes]]:
+    return cache(lambda: [each() for each in made])
+
+
+# --- Wire ---
+
+
+def _foreign(data: bytes) -> None:
+    cbor.decode_foreign(data)
+
+
+def _request(data: bytes) -> bytes:
+    operation, fields = frame.decode_request(data)
+    return frame.encode_request(operation, {key: fields.raw(key) for key in KEYS})
+
+
+def _answer(data: bytes) -> None:
+    frame.decode_answer(data)
+
+
+KEYS = ("count", "more")
+"""Of the request that is changed: one that has them all and no others is written again."""
+
+
+def _refusal() -> bytes:
+    return frame.encode_refusal(Refusal("aborted", "why", culprits=("a", "b"), verdict="proof", proof=b"proof"))
+
+
+def _values() -> bytes:
+    return cbor.encode({"a": [1, -1, 2**64 - 1, b"bytes", "text", True, None], "b": {"c": {}}, "d": [[], [[b""]]]})
+
+
+# --- Chains ---
+
+
+def _typed_data(data: bytes) -> None:
+    document = TypedData.decode(data)
+    permits.effects(document)
+    assert len(document.digest) == 32
+
+
+def _personal(data: bytes) -> None:
+    personal.effects(1, data)
+
+
+def _transfer() -> evm.Transaction:
+    return evm.Transaction(1, 7, 10**9, 10**11, 21_000, bytes(range(20)), 10**18, b"\xa9\x05\x9c\xbb" + bytes(64))
+
+
+def _evm(data: bytes) -> bytes:
+    transaction = evm.Transaction.decode(data)
+    transaction.effects()
+    return transaction.encode()
+
+
+def _legacy() -> bytes:
+    return rlp.encode([b"\7", b"\1", b"\x52\x08", bytes(range(20)), b"\1", b"", b"\1", b"", b""])
+
+
+def _psbt(data: bytes) -> bytes:
+    read = Psbt.decode(data)
+    bitcoin.decode(data, ECDSA, "regtest")
+    return read.encode()
+
+
+def _solana(data: bytes) -> bytes:
+    read = Message.decode(data)
+    programs.effects(read, solana.WALLET, "mainnet")
+    return read.encode()
+
+
+def _unsigned() -> bytes:
+    unsigned = simple().unsigned
+    assert unsigned is not None
+    return unsigned.encode()
+
+
+def _bitcoin_message(data: bytes) -> None:
+    bitcoin_message.effects(data, "mainnet")
+
+
+TRANSFER = cache(lambda: solana.transfer(5))
+
+
+def _solana_legacy() -> bytes:
+    return solana.message(TRANSFER(), version=None)
+
+
+def _offchain(data: bytes) -> None:
+    offchain.effects("mainnet", data)
+
+
+def _text(data: bytes) -> None:
+    message.effects(data)
+
+
+# --- Evidence ---
+
+BENCH = cache(Bench)
+TOKEN = cache(lambda: test_pkcs11.Signer(Authority(), key=ec.generate_private_key(ec.SECP256R1())))
+
+
+def _nitro(data: bytes) -> None:
+    nitro.verify(data, root=BENCH().trust, at=NOW)
+
+
+def _pkcs11(data: bytes) -> None:
+    pkcs11.verify(data, root=TOKEN().root, at=test_pkcs11.NOW)
+
+
+def _read(data: bytes) -> None:
+    read_document(data)
+
+
+# --- Custody ---
+
+
+def _intent() -> bytes:
+    return Intent(bytes(32), "message", b"hello", bytes(16), bytes(32), 1, bytes(32)).encode()
+
+
+def _record() -> bytes:
+    return Record("a", bytes(32), 1, orders.signed(orders.order()), bytes(32), b"wrapped", b"share").encode()
+
+
+def _envelope() -> bytes:
+    return Envelope(1, bytes(32), b"broadcast", bytes(64), b"private").encode()
+
+
+def _approval() -> bytes:
+    return Approval("alice", "approve", bytes(64)).encode()
+
+
+def _assertion() -> bytes:
+    return Approval("bob", "reject", assertion(held("bob", algorithm="p256", passkey=True).secret, bytes(32))).encode()
+
+
+def _directive() -> bytes:
+    return directing.sign(Renewal(bytes(32), bytes(32), 1)).encode()
+
+
+class _Coded(Protocol):
+    """A structure of the specification, read and written."""
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self: ...
+
+    def encode(self) -> bytes: ...
+
+
+def _coded(name: str, kind: type[_Coded], *seeds: Callable[[], bytes]) -> Target:
+    return Target(name, lambda data: kind.decode(data).encode(), _seeds(*seeds))
+
+
+TARGETS = [
+    Target("cbor", lambda data: cbor.encode(cbor.decode(data)), _seeds(_values)),
+    Target("foreign cbor", _foreign, _seeds(_values, lambda: BENCH().document())),
+    Target("request", _request, _seeds(lambda: frame.encode_request("tickets", {"count": 3, "more": b"more"}))),
+    Target("answer", _answer, _seeds(lambda: frame.encode_answer({"a": b"b"}), _refusal)),
+    Target("rlp", lambda data: rlp.encode(rlp.decode(data)), _seeds(_legacy, lambda: rlp.encode([[b"", [b"a" * 60]]]))),
+    Target("evm transaction", _evm, _seeds(lambda: _transfer().encode(), _legacy)),
+    Target("evm typed data", _typed_data, _seeds(lambda: json.dumps(MAIL).encode())),
+    Target("evm text", _personal, _seeds(lambda: b"Sign in as 0x00, nonce 5")),
+    Target("psbt", _psbt, _seeds(lambda: simple().payload(), lambda: simple(version=2).payload())),
+    _coded("bitcoin transaction", BitcoinTransaction, _unsigned, lambda: coin(ECDSA, 5, segwit=True).previous.encode()),
+    Target("bitcoin message", _bitcoin_message, _seeds(lambda: b"hello")),
+    Target("solana message", _solana, _seeds(lambda: solana.message(TRANSFER()), _solana_legacy)),
+    Target("solana text", _offchain, _seeds(lambda: b"hello")),
+    Target("text", _text, _seeds(lambda: b"hello")),
+    Target("nitro evidence", _nitro, _seeds(lambda: BENCH().document())),
+    Target("pkcs11 evidence", _pkcs11, _seeds(lambda: TOKEN().document())),
+    Target("evidence file", _read, _seeds(lambda: b"hEShATgioFkRVKlpbW9kdWxlX2lk")),
+    _coded("intent", Intent, _intent),
+    _coded("order", Order, lambda: orders.order().encode()),
+    _coded("signed order", SignedOrder, lambda: orders.signed(orders.order()).encode()),
+    _coded("certificate's body", Body, lambda: honest().encode()),
+    _coded("certificate", Certificate, lambda: Certificate(honest().encode(), (("a", b"e"),)).encode()),
+    _coded("record", Record, _record),
+    _coded("configuration", Configuration, lambda: orders.configuration("a").encode()),
+    _coded("envelope", Envelope, _envelope),
+    _coded("approval", Approval, _approval, _assertion),
+    _coded("directive", Directive, _directive),
+]
