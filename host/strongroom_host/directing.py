@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from strongroom.errors import Refusal
@@ -23,6 +24,10 @@ from strongroom_host.storage.directives import Directives
 from strongroom_host.storage.wallets import Wallet
 
 TIMEOUT: Final = 15.0
+
+
+_BEHIND: Final = frozenset({"unknown_wallet", "policy_version", "directive_mismatch", "directive_not_signed"})
+"""What a signer says that missed earlier directives; or one that is right."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,9 @@ class Directing:
         answers = self._relay.signers.ask(questions, TIMEOUT)
         for index, (name, _, _) in enumerate(questions):
             answer = answers[index]
-            if isinstance(answer, Refusal) and answer.code == "unknown_wallet":
+            if isinstance(answer, Refusal) and answer.code in _BEHIND:
                 try:
-                    self._relay.load(group, name)
+                    self._catch_up(group, name, answer.code)
                     answers[index] = self._relay.signers.ask([questions[index]], TIMEOUT)[0]
                 except Refusal as refusal:
                     answers[index] = refusal
@@ -76,6 +81,13 @@ class Directing:
             if record is not None:
                 self._directives.keep(group.order, name, record)
         return Outcome(views, refusals)
+
+    def _catch_up(self, group: Group, name: str, code: str) -> None:
+        """A signer that was restarted, or could not be reached when officers spoke last."""
+        if code == "unknown_wallet":
+            self._relay.load(group, name)
+        else:
+            group.after_load(partial(self._relay.ask, name), name)
 
     def standings(self, group: Group, nonce: bytes) -> dict[str, Any]:
         """What each signer says of the wallet's policy, with its evidence for exactly that."""

@@ -70,6 +70,17 @@ def test_what_nobody_took_is_not_kept(world: World, custody: Custody, wallet: Wa
     assert custody.directing.all(wallet) == []
 
 
+def test_a_signer_that_missed_one_is_given_it_with_the_next(world: World, custody: Custody, wallet: Wallet) -> None:
+    """It was up, and out of reach for a moment: the next version alone would succeed nothing that it knows."""
+    second = next_policy(world, wallet)
+    world[2].twist = when("policy.install", lambda _request, _handle: refuse("sealer_unavailable"))
+    custody.directing.direct(custody.group(wallet), directive(world, second))
+    world[2].twist = None
+    third = successor(second, wallet.body.wallet)
+    outcome = custody.directing.direct(custody.group(wallet), directive(world, third))
+    assert {name: view.version for name, view in outcome.views.items()} == dict.fromkeys(world.names, 3)
+
+
 def test_a_restarted_signer_is_told_again(world: World, custody: Custody, wallet: Wallet) -> None:
     """One that was away when officers spoke, too: without a set of signers that agree, nothing could be signed."""
     new = next_policy(world, wallet)
