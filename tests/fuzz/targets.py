@@ -29,11 +29,16 @@ from strongroom.evidence import nitro, pkcs11
 from strongroom.evidence.verify import read_document
 from strongroom.intent.intent import Intent
 from strongroom.policy.directives import Directive, Renewal
+from strongroom.policy.document import Policy
+from strongroom.policy.lists import Entry, Proof, Prover
+from strongroom.policy.standing import Standing, View
 from strongroom.signer.configuration import Configuration
+from strongroom.signer.standings import Record as PolicyRecord
 from strongroom.wallet.certificate import Body, Certificate
 from strongroom.wallet.order import Order, SignedOrder
 from strongroom.wallet.record import Record
 from strongroom.wire import cbor, frame
+from strongroom.wire.fields import Fields
 from tests.approval.keys import assertion, held
 from tests.chains import solana_cases as solana
 from tests.chains.bitcoin_cases import ECDSA, coin, simple
@@ -41,6 +46,7 @@ from tests.chains.test_evm_typed_data import MAIL
 from tests.evidence import test_pkcs11
 from tests.hsm.authority import Authority
 from tests.policy import directing
+from tests.policy.test_document import EVERYTHING
 from tests.simulator.bench import NOW, Bench
 from tests.wallet import orders
 from tests.wallet.test_certificate import honest
@@ -204,6 +210,29 @@ def _directive() -> bytes:
     return directing.sign(Renewal(bytes(32), bytes(32), 1)).encode()
 
 
+def _policy(data: bytes) -> bytes:
+    return cbor.encode(Policy.parse(Fields.decode(data, "policy")).value())
+
+
+def _standing() -> Standing:
+    return Standing.first(bytes(32), orders.POLICY, orders.OFFICERS)
+
+
+def _view(data: bytes) -> bytes:
+    return cbor.encode(View.parse(Fields.decode(data, "standing")).value())
+
+
+def _proof(data: bytes) -> bytes:
+    return cbor.encode(Proof.parse(cbor.decode(data)).value())
+
+
+def _inclusion() -> bytes:
+    entries = [Entry(f"0x{number:040x}", "Somebody", number) for number in range(5)]
+    proof = Prover("many", entries).prove(entries[3].address)
+    assert proof is not None
+    return cbor.encode(proof.value())
+
+
 class _Coded(Protocol):
     """A structure of the specification, read and written."""
 
@@ -245,4 +274,10 @@ TARGETS = [
     _coded("envelope", Envelope, _envelope),
     _coded("approval", Approval, _approval, _assertion),
     _coded("directive", Directive, _directive),
+    Target(
+        "policy", _policy, _seeds(lambda: cbor.encode(EVERYTHING.value()), lambda: cbor.encode(orders.POLICY.value()))
+    ),
+    Target("standing", _view, _seeds(lambda: cbor.encode(_standing().view(1).value()))),
+    Target("proof", _proof, _seeds(_inclusion)),
+    _coded("policy record", PolicyRecord, lambda: PolicyRecord("a", bytes(32), 1, b"key", bytes(12), b"it").encode()),
 ]
