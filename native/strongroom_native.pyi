@@ -116,11 +116,17 @@ def pair(share: KeyShare, session: bytes, peer: int) -> Ceremony:
     """Sets up pairwise state afresh. On success replaces what was there; on a failed check the pair stays unpaired."""
 
 def sign(
-    share: KeyShare, session: bytes, signers: Sequence[int], message: bytes, tweak: bytes | None = None
+    share: KeyShare,
+    session: bytes,
+    signers: Sequence[int],
+    message: bytes,
+    tweak: bytes | None = None,
+    path: Sequence[int] = (),
 ) -> Ceremony:
     """signers: exactly `threshold` distinct party numbers, this one among them. ECDSA: message is the 32-byte digest;
     MuSig2: 32 bytes too. tweak (BIP-340 suites): None signs under the bare key, b"" under the BIP-341 key-path-only
-    output key, 32 bytes: script root."""
+    output key, 32 bytes: script root. path (suites with a chain code): at most 5 BIP-32 steps below 2^31 to the key
+    that signs, whose share is derived in here and wiped with the ceremony."""
 
 def combine(
     suite: str,
@@ -129,6 +135,7 @@ def combine(
     message: bytes,
     contributions: Sequence[tuple[int, bytes]],
     tweak: bytes | None = None,
+    path: Sequence[int] = (),
 ) -> bytes:
     """The one ordinary signature, verified. ECDSA: r || s || recovery id (65 bytes, low s). Others: 64 bytes.
     Raises NativeError `bad_share` with verdict `proof` and culprits where the protocol proves one."""

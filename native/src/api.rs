@@ -11,6 +11,11 @@ use crate::share::{MAX_PARTIES, Package, Share};
 use crate::suites::{self, Group, Request};
 use crate::transcript::{CONTRIBUTION, Context, HEADER};
 
+/// Purpose, coin, account, chain, index (BIP-44).
+const MAX_STEPS: usize = 5;
+
+const HARDENED: u32 = 1 << 31;
+
 pub fn dkg(suite: &str, session: &[u8], index: u8, threshold: u8, parties: u8) -> Result<Ceremony> {
     let suite = suites::find(suite)?;
     if !(2..=MAX_PARTIES).contains(&parties) || !(2..=parties).contains(&threshold) {
@@ -44,9 +49,10 @@ pub fn sign(
     signers: Vec<u8>,
     message: Vec<u8>,
     tweak: Option<Vec<u8>>,
+    path: Vec<u32>,
 ) -> Result<Ceremony> {
     let (suite, material) = (share.suite, &share.material);
-    let request = of_request(&material.package, signers, message, tweak)?;
+    let request = of_request(&material.package, signers, message, tweak, path)?;
     let (me, name, signers) = (material.index, suite.info().suite, request.signers.clone());
     if !signers.contains(&me) {
         return Fault::misuse("this party is not among the signers");
@@ -63,11 +69,12 @@ pub fn combine(
     message: Vec<u8>,
     contributions: &[(u8, &[u8])],
     tweak: Option<Vec<u8>>,
+    path: Vec<u32>,
 ) -> Result<Vec<u8>> {
     let suite = suites::find(suite)?;
     let package = Package::decode(suite, public_package)?;
     let signers = contributions.iter().map(|(signer, _)| *signer).collect();
-    let request = of_request(&package, signers, message, tweak)?;
+    let request = of_request(&package, signers, message, tweak, path)?;
     let context = of_signing(&package, of_session(session)?, &request);
 
     let mut bodies = BTreeMap::new();
@@ -95,7 +102,13 @@ pub fn output_key(public_key: &[u8], tweak: &[u8]) -> Result<[u8; 32]> {
 }
 
 /// Exactly `threshold` distinct signers, sorted.
-fn of_request(package: &Package, mut signers: Vec<u8>, message: Vec<u8>, tweak: Option<Vec<u8>>) -> Result<Request> {
+fn of_request(
+    package: &Package,
+    mut signers: Vec<u8>,
+    message: Vec<u8>,
+    tweak: Option<Vec<u8>>,
+    path: Vec<u32>,
+) -> Result<Request> {
     signers.sort_unstable();
     if signers.windows(2).any(|two| two[0] == two[1]) || signers.len() != usize::from(package.threshold) {
         return Fault::misuse("exactly threshold distinct signers");
@@ -104,13 +117,20 @@ fn of_request(package: &Package, mut signers: Vec<u8>, message: Vec<u8>, tweak: 
         return Fault::misuse("a signer is not a party of this key");
     }
     of_tweak(tweak.as_deref())?;
-    Ok(Request { signers, message, tweak })
+    if !path.is_empty() && package.chain_code.is_none() {
+        return Fault::misuse("this key derives no others");
+    }
+    if path.len() > MAX_STEPS || path.iter().any(|step| *step >= HARDENED) {
+        return Fault::misuse("a path has at most 5 steps, none of them hardened");
+    }
+    Ok(Request { signers, message, tweak, path })
 }
 
 fn of_signing(package: &Package, session: &[u8; 32], request: &Request) -> Context {
     let group = [package.threshold, package.parties];
     let (tweaked, root) = (u8::from(request.tweak.is_some()), request.tweak.as_deref().unwrap_or_default());
-    let parts: [&[u8]; 6] = [&package.public_key, &group, &request.signers, &request.message, &[tweaked], root];
+    let path: Vec<u8> = request.path.iter().flat_map(|step| step.to_be_bytes()).collect();
+    let parts: [&[u8]; 7] = [&package.public_key, &group, &request.signers, &request.message, &[tweaked], root, &path];
     Context::new("sign", &package.suite, session, &parts)
 }
 

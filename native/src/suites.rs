@@ -50,6 +50,8 @@ pub struct Request {
     pub message: Vec<u8>,
     /// BIP-341: None signs under the bare key, an empty root under the key-path-only output key.
     pub tweak: Option<Vec<u8>>,
+    /// BIP-32 steps from the key to the one that signs; empty for the key itself.
+    pub path: Vec<u32>,
 }
 
 pub trait Suite: Sync {

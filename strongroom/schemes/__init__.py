@@ -123,14 +123,19 @@ def verify(scheme: str, public_key: bytes, message: bytes, signature: bytes) -> 
 
 
 def combine(
-    scheme: str, package: bytes, session: bytes, message: bytes, contributions: list[tuple[int, bytes]]
+    scheme: str,
+    package: bytes,
+    session: bytes,
+    message: bytes,
+    contributions: list[tuple[int, bytes]],
+    path: tuple[int, ...] = (),
 ) -> bytes:
-    """One ordinary signature, verified. session: the ceremony id; contributions: (party number, last result).
+    """One ordinary signature, verified under the key at `path`. contributions: (party number, last result).
 
     Raises Refusal `bad_share` with the culprits' party numbers and verdict `proof` where the protocol proves one.
     """
     try:
-        return native.combine(scheme, package, session, message, contributions, suite(scheme).tweak)
+        return native.combine(scheme, package, session, message, contributions, suite(scheme).tweak, path)
     except native.NativeError as error:
         raise native_refusal(error, {}) from None
 

@@ -63,16 +63,22 @@ def run_pair(a: native.KeyShare, b: native.KeyShare, tamper: Tamper | None = Non
 
 
 def run_contributions(
-    shares: Sequence[native.KeyShare], session: bytes, message: bytes, tweak: bytes | None = None
+    shares: Sequence[native.KeyShare],
+    session: bytes,
+    message: bytes,
+    tweak: bytes | None = None,
+    path: Sequence[int] = (),
 ) -> list[tuple[int, bytes]]:
     """The signers' contributions to `combine`, in the order of `shares`."""
     signers = [share.index for share in shares]
-    ceremonies = {s.index: native.sign(s, session, signers, message, tweak) for s in shares}
+    ceremonies = {s.index: native.sign(s, session, signers, message, tweak, path) for s in shares}
     return [(party, part) for party, part in Relay(ceremonies).run().items() if isinstance(part, bytes)]
 
 
-def run_sign(shares: Sequence[native.KeyShare], message: bytes, tweak: bytes | None = None) -> bytes:
+def run_sign(
+    shares: Sequence[native.KeyShare], message: bytes, tweak: bytes | None = None, path: Sequence[int] = ()
+) -> bytes:
     """The combined, verified signature; for ECDSA suites `message` is the 32-byte digest."""
     session = hashlib.sha256(os.urandom(32)).digest()
-    parts = run_contributions(shares, session, message, tweak)
-    return native.combine(shares[0].suite, shares[0].public_package(), session, message, parts, tweak)
+    parts = run_contributions(shares, session, message, tweak, path)
+    return native.combine(shares[0].suite, shares[0].public_package(), session, message, parts, tweak, path)

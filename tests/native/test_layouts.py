@@ -184,9 +184,11 @@ def test_the_messages_of_a_signing_and_its_contribution(keys: Keys, suite: str) 
     shares = keys(suite, threshold, 3)[:threshold]
     tweak = b"" if suite in (TAPROOT, MUSIG2) else None
     signers = bytes(share.index for share in shares)
-    parts = (shares[0].public_key, bytes((threshold, 3)), signers, DIGEST, bytes((tweak is not None,)), b"")
+    path = (44, 2**31 - 1) if suite == ECDSA else ()
+    steps = b"".join(step.to_bytes(4, "big") for step in path)
+    parts = (shares[0].public_key, bytes((threshold, 3)), signers, DIGEST, bytes((tweak is not None,)), b"", steps)
     of = context("sign", suite, *parts)
-    ceremonies = {s.index: native.sign(s, SESSION, list(signers), DIGEST, tweak) for s in shares}
+    ceremonies = {s.index: native.sign(s, SESSION, list(signers), DIGEST, tweak, path) for s in shares}
     said, contributions = watch(ceremonies, of, threshold)
     assert said.keys() == {name for name in LAYOUTS if re.match(rf"{suite} sign \d", name)}
     bodies = {}

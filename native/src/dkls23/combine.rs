@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use dkls23_core::protocols::signing::{Broadcast3to4, SignData};
+use dkls23_core::utilities::hashes::point_to_bytes;
 use k256::elliptic_curve::ff::PrimeField;
 use k256::{Scalar, Secp256k1};
 use zeroize::Zeroizing;
 
-use super::{digest_of, fault_of, state};
+use super::{derive, digest_of, fault_of, state};
 use crate::error::{Fault, Result};
 use crate::secp;
 use crate::share::Package;
@@ -27,9 +28,10 @@ pub fn combine(
     let data = SignData { sign_id: context.bytes().to_vec(), counterparties: Vec::new(), message_hash: *digest };
     // Assembling reads the public key of a party and none of its secrets.
     let nobody = state::hollow(package, 1, [0; 32], Zeroizing::new(Scalar::ZERO))?;
+    let nobody = derive::child(&nobody, &request.path)?;
     let (s, id) = nobody.sign_phase4(&data, &hex::encode(r), &parts, true).map_err(|abort| fault_of(&abort))?;
     let signature = [&r[..], &hex::decode(s).map_err(Fault::aborted)?, &[id]].concat();
-    if secp::verify_ecdsa(&package.public_key, digest, &signature)? {
+    if secp::verify_ecdsa(&point_to_bytes::<Secp256k1>(&nobody.pk), digest, &signature)? {
         Ok(signature)
     } else {
         Err(Fault::aborted("the signature does not verify"))

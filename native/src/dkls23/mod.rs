@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod combine;
+mod derive;
 mod dkg;
 mod pair;
 mod setup;

@@ -14,7 +14,7 @@ use k256::Secp256k1;
 use serde::Serialize;
 
 use super::state::{Links, Pairs};
-use super::{Party, digest_of, fault_of, party_index};
+use super::{Party, derive, digest_of, fault_of, party_index};
 use crate::ceremony::{Inbox, Next, Outbox, Outcome, Round};
 use crate::error::{Fault, Result};
 use crate::share::{Pairwise, Share};
@@ -25,7 +25,10 @@ use crate::wire::{decode_from, encode};
 pub fn begin(share: Arc<Share>, request: Request, context: Context) -> Result<Box<dyn Round>> {
     let message_hash = *digest_of(&request.message, request.tweak.as_deref())?;
     let pairs = Pairs::of(&share)?;
-    let (party, links) = pairs.with(&request.signers)?;
+    let (mut party, links) = pairs.with(&request.signers)?;
+    if !request.path.is_empty() {
+        party = Arc::new(derive::child(&party, &request.path)?);
+    }
     let others = request.signers.iter().filter(|signer| **signer != share.material.index);
     let data = SignData {
         sign_id: context.bytes().to_vec(),

@@ -110,7 +110,7 @@ fn rfc_9591_shares_and_signature() {
         assert_eq!(hex::encode(&body[body.len() - 32..]), signer.share);
         assert_eq!(body[32..body.len() - 32], commitments(signer));
     }
-    let request = Request { signers: vec![1, 3], message: bytes(MESSAGE), tweak: None };
+    let request = Request { signers: vec![1, 3], message: bytes(MESSAGE), tweak: None, path: Vec::new() };
     let contributions = BTreeMap::from([(1, &bodies[0][..]), (3, &bodies[1][..])]);
     let suite = Frost::<Ed25519Sha512>::SUITE;
     let signature = suite.combine(&package(), &request, context, &contributions).unwrap();

@@ -7,7 +7,7 @@ use sha3::{Digest, Keccak256};
 
 use super::ceremony::PyCeremony;
 use super::handles::PyKeyShare;
-use super::{Number, publicly, secretly};
+use super::{Child, Number, publicly, secretly};
 use crate::{api, process, suites as registry};
 
 #[pyfunction]
@@ -28,7 +28,7 @@ pub fn pair(py: Python<'_>, share: &PyKeyShare, session: &[u8], peer: Number) ->
 }
 
 #[pyfunction]
-#[pyo3(signature = (share, session, signers, message, tweak=None))]
+#[pyo3(signature = (share, session, signers, message, tweak=None, path=Vec::new()))]
 pub fn sign(
     py: Python<'_>,
     share: &PyKeyShare,
@@ -36,13 +36,15 @@ pub fn sign(
     signers: Vec<Number>,
     message: Vec<u8>,
     tweak: Option<Vec<u8>>,
+    path: Vec<Child>,
 ) -> PyResult<PyCeremony> {
     let signers = signers.into_iter().map(|signer| signer.0).collect();
-    secretly(py, || api::sign(&share.0, session, signers, message, tweak)).map(PyCeremony)
+    let path = path.into_iter().map(|step| step.0).collect();
+    secretly(py, || api::sign(&share.0, session, signers, message, tweak, path)).map(PyCeremony)
 }
 
 #[pyfunction]
-#[pyo3(signature = (suite, public_package, session, message, contributions, tweak=None))]
+#[pyo3(signature = (suite, public_package, session, message, contributions, tweak=None, path=Vec::new()))]
 pub fn combine<'py>(
     py: Python<'py>,
     suite: &str,
@@ -51,10 +53,12 @@ pub fn combine<'py>(
     message: Vec<u8>,
     contributions: Vec<(Number, PyBackedBytes)>,
     tweak: Option<Vec<u8>>,
+    path: Vec<Child>,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    let path = path.into_iter().map(|step| step.0).collect();
     let signature = publicly(py, || {
         let contributions: Vec<_> = contributions.iter().map(|(signer, bytes)| (signer.0, &bytes[..])).collect();
-        api::combine(suite, public_package, session, message, &contributions, tweak)
+        api::combine(suite, public_package, session, message, &contributions, tweak, path)
     })?;
     Ok(PyBytes::new(py, &signature))
 }

@@ -56,3 +56,15 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Number {
         Ok(Self(integer.extract::<u8>().unwrap_or(0)))
     }
 }
+
+/// A step of a path as Python gives it: any integer that is none becomes a hardened one, which no path may have.
+struct Child(u32);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Child {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let integer = object.cast::<pyo3::types::PyInt>()?;
+        Ok(Self(integer.extract::<u32>().unwrap_or(u32::MAX)))
+    }
+}
