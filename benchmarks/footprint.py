@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.report import Row, at_most, median, plain
 from benchmarks.served import Served
+from strongroom.intent import judge as judging
 from strongroom.intent.intent import Intent
-from strongroom.intent.judge import judge
 from strongroom.policy.decide import Circumstances
 from strongroom_client.cluster.plan import HOST, PORT
 from strongroom_client.wallets import Verified
@@ -66,11 +66,12 @@ def _relayed(served: Served, relay: Relay, wallet: Verified) -> list[Row]:
         fields = json.loads(served.request(wallet, served.requester()))
         raw, signature = bytes.fromhex(fields["intent"]), bytes.fromhex(fields["signature"])
         intent = Intent.decode(raw)
-        circumstances = Circumstances(int(time.time()))
-        message = judge(intent, signature, order, body.wallet, order.policy, circumstances, ()).message
+        known = judging.Wallet(body.wallet, order, body.keys)
+        judged = judging.judge(intent, signature, known, order.policy, Circumstances(int(time.time())), ())
         task = Task(
-            group, order.scheme, order.threshold, body.package, raw, intent.intent_id, signature, message, route=note
-        )
+            group, order.scheme, order.threshold, body.package, raw, intent.intent_id, signature, judged.to_sign,
+            route=note,
+        )  # fmt: skip
         sign(relay, task, _NoReservation())
         messages.append(len(carried))
         volumes.append(sum(len(sealed) for _, _, sealed in carried))

@@ -80,7 +80,7 @@ class Served:
             self._nonce += 1
             to, chain = evm.parse_address(policy.lists[0].entries[0].address), policy.evm_chain_ids[0]
             payload = Transaction(chain, self._nonce, GWEI, 2 * GWEI, 21_000, to, 1).encode()
-            signed = sign_intent(body, "evm-transaction", payload, requester)
+            signed = sign_intent(body, "evm-transaction", payload, requester, chain=f"evm:{chain}")
         else:
             signed = sign_intent(body, "message", secrets.token_hex(16).encode(), requester)
         return json.dumps({"intent": signed.intent.encode().hex(), "signature": signed.signature.hex()}).encode()

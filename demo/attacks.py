@@ -82,7 +82,9 @@ def _intent(world: World, value: int) -> SignedIntent:
     nonce = int(world.cluster.chain.call("eth_getTransactionCount", world.wallet.address, "latest"), 16)
     to = evm.parse_address(ACCOUNTS[0])
     transaction = Transaction(CHAIN_ID, nonce, 10**9, 10**11, 21_000, to, value)
-    return sign_intent(world.wallet.body, "evm-transaction", transaction.encode(), world.cluster.requester())
+    chain = f"evm:{CHAIN_ID}"
+    requester = world.cluster.requester()
+    return sign_intent(world.wallet.body, "evm-transaction", transaction.encode(), requester, chain=chain)
 
 
 def _start(

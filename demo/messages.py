@@ -26,9 +26,9 @@ def bip340(world: World) -> None:
 def _sign(world: World, scheme: str, text: str) -> None:
     verified = order_wallet(world, scheme)
     with world.api() as api:
-        signature, answer = messages.sign(api, verified.body, text, world.cluster.requester())
-    signed = messages.signed_bytes(verified.body, text)
-    world.result.message(verified, signed, signature)
+        signed, finished, answer = messages.sign(api, verified.body, text, world.cluster.requester())
+    signature = finished.raw
+    world.result.message(verified, messages.signed_bytes(signed, verified.body), signature)
     world.screen.say(f"public key  {verified.body.wallet_key.hex()}")
     world.screen.say(f"signature   {signature.hex()}")
     world.screen.good(f"{' + '.join(answer['signers'])} signed; it verifies under the wallet's key")

@@ -95,6 +95,7 @@ CODES: Final[dict[str, Code]] = {
     "ceremony_round": Code("conflict", "Send each round once, in order."),
     "ceremony_expired": Code("busy", "Start a new ceremony; the deadline of this one has passed."),
     "ceremony_limit": Code("busy", "Wait for ceremonies in flight to end."),
+    "ceremony_rate": Code("busy", "Too many were begun within the hour: see `load` in the signer's status for whose."),
     "clock_skew": Code("fault", "Correct the clocks of the signers' machines."),
     "split_view": Code(
         "fault", "Signers were shown different broadcasts. Start again; if it repeats, change the host."

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from strongroom.errors import CODES, Refusal
+from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent
-from strongroom.intent.judge import decode
 from strongroom.policy.replay import Past, Replayed
 from strongroom.wallet.certificate import Body
 from strongroom_client.api import Json, unhex
@@ -25,7 +25,7 @@ def past(requests: Iterable[Json], body: Body) -> tuple[list[Past], list[str]]:
             intent = Intent.decode(unhex(row, "intent"))
             if intent.wallet != body.wallet:
                 raise Refusal("intent_mismatch", "it is of another wallet")
-            effects, _ = decode(intent, body.order.order)
+            effects = decode(intent, body.keys).effects
         except Refusal as refusal:
             left.append(f"{name}: {refusal.reason}")
             continue

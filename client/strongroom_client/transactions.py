@@ -1,12 +1,13 @@
-"""Sends a transfer or a call: what is signed here is what was asked for, and what comes back is what was signed.
+"""Has transactions and texts signed: what is signed is what was asked for, and what comes back is what was signed.
 
-The host fills nonce, gas and fees; this client decodes the very bytes itself and compares them with the request:
+Of a transfer or a call the host fills nonce, gas and fees; this client decodes the very bytes itself and compares them
+with the request. Rule 4 is for every kind of request:
 
  1. The payload is a canonical unsigned EIP-1559 transaction                              malformed_transaction
  2. Chain, recipient, value and data are those asked for                                  prepared_mismatch
  3. The wallet's own policy allows it (the signers judge again)                           policy_*
- 4. The raw transaction that comes back is those bytes with a signature                   signed_mismatch
-    that verifies under the wallet's key
+ 4. What comes back is those very bytes, finished with signatures that all verify         signed_mismatch
+    under the wallet's key, or the keys derived from it
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom import schemes
-from strongroom.chains import evm, rlp
+from strongroom.chains import evm
+from strongroom.chains.effects import Effects
 from strongroom.chains.evm import Transaction
 from strongroom.errors import CODES, Refusal
+from strongroom.intent.decoding import decode
+from strongroom.intent.finishing import Finished, finish, verify
 from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
 from strongroom.policy.decide import Circumstances, decide
 from strongroom.policy.document import Policy
@@ -43,6 +47,7 @@ HANDED_BACK: Final = 5.0
 
 ENDS: Final = frozenset({"confirmed", "refused", "failed", "expired"})
 SETTLED: Final = ENDS | {"included"}
+SIGNED: Final = frozenset({"signed", "broadcast", "included", "confirmed"})
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,14 @@ def parse_value(text: str) -> int:
     return amount
 
 
+def parse_path(text: str) -> tuple[int, ...]:
+    """`m/0/5` or `0/5`; empty for the wallet's own key. Raises Refusal `malformed_message`."""
+    steps = text.removeprefix("m").strip("/").split("/") if text.strip("m/") else []
+    if not all(step.isascii() and step.isdecimal() and len(step) <= 10 for step in steps):
+        raise Refusal("malformed_message", f"{text!r} is no path such as m/0/5; hardened steps need the whole key")
+    return tuple(map(int, steps))
+
+
 def prepare(api: Api, body: Body, asked: Transfer, policy: Policy) -> Transaction:
     """Rules 1 to 3. body: the verified certificate's. Raises Refusal; nothing was signed then."""
     answer = api.prepare(
@@ -87,14 +100,15 @@ def prepare(api: Api, body: Body, asked: Transfer, policy: Policy) -> Transactio
     _compare(transaction, asked)
     # 3
     effects = transaction.effects(evm.address(body.public_key))
-    decide(policy, effects, lasting(policy), NO_HISTORY)
+    require_allowed(policy, effects)
     return transaction
 
 
-def lasting(policy: Policy) -> Circumstances:
-    """Lease and freeze are for the signers to judge, who know what officers directed since; all else is judged here."""
+def require_allowed(policy: Policy, effects: Effects) -> None:
+    """Lease, freeze and history are for the signers to judge, who know what officers directed since, and what was
+    signed; all else is judged here. Raises Refusal."""
     now = int(time.time())
-    return Circumstances(now, renewed=max(now + 1, policy.issued))
+    decide(policy, effects, Circumstances(now, renewed=max(now + 1, policy.issued)), NO_HISTORY)
 
 
 def _compare(transaction: Transaction, asked: Transfer) -> None:
@@ -116,10 +130,15 @@ def sign_intent(
     payload: bytes,
     requester: Ed25519PrivateKey,
     *,
+    chain: str = "",
+    path: tuple[int, ...] = (),
     life: int = LIFE,
     policy: Policy | None = None,
 ) -> SignedIntent:
-    """An intent over exactly this payload, signed by the requester. policy: the one in force; None for the order's."""
+    """An intent over exactly this payload, signed by the requester.
+
+    chain: as effects name it; empty for `message`. policy: the one in force; None for the order's.
+    """
     intent = Intent(
         wallet=body.wallet,
         kind=kind,
@@ -128,6 +147,8 @@ def sign_intent(
         requester=keyfiles.public(requester),
         expiry=int(time.time()) + life,
         policy=(policy or body.order.order.policy).digest(),
+        chain=chain,
+        path=path,
     )
     return SignedIntent(intent, requester.sign(intent_signing_bytes(intent.intent_id)))
 
@@ -137,24 +158,41 @@ def submit(api: Api, body: Body, signed: SignedIntent, signers: Sequence[str] = 
 
     signers: the set to try first; empty: the host's choice."""
     answer = api.submit(signed.intent.encode(), signed.signature, signers)
-    check(answer, signed.intent.payload, body)
+    check(answer, signed.intent, body)
     return answer
 
 
-def check(request: Json, payload: bytes, body: Body) -> None:
-    """Rule 4, for whatever the host says of the request now. Raises the refusal where it ended badly."""
+def check(request: Json, intent: Intent, body: Body) -> Finished | None:
+    """Rule 4, for whatever the host says of the request now: what was signed, None where nothing is signed yet.
+
+    Raises the refusal where it ended badly, and `signed_mismatch` where what came back is anything else."""
     raise_failure(request)
-    if request.get("transaction"):
-        check_raw(raw_transaction(request), payload, body)
+    signatures = request.get("signatures") or []
+    if not signatures and request.get("state") not in SIGNED:
+        return None
+    try:
+        signed = [bytes.fromhex(each) for each in signatures]
+    except (TypeError, ValueError):
+        raise Refusal("malformed_message", "the host's answer has signatures that are not hexadecimal") from None
+    verify(decode(intent, body.keys).to_sign, body.keys, signed)
+    finished = finish(intent, body.keys, signed)
+    transaction = request.get("transaction") or {}
+    shown = {"result": request.get("result"), **{name: transaction.get(name) for name in ("raw", "hash")}}
+    true = {"result": finished.raw.hex(), "raw": finished.raw.hex(), "hash": finished.name}
+    if any(shown[name] != true[name] for name in (true if finished.name else ("result",))):
+        raise Refusal("signed_mismatch", "what came back differs from the bytes that you approved")
+    return finished
 
 
 def send(
     api: Api, body: Body, asked: Transfer, requester: Ed25519PrivateKey, signers: Sequence[str] = ()
-) -> tuple[Transaction, Json]:
+) -> tuple[SignedIntent, Json]:
+    """The intent over what the host prepared, and the request as the host has it. Raises Refusal."""
     policy = standings.in_force(api, body)
     transaction = prepare(api, body, asked, policy)
-    signed = sign_intent(body, "evm-transaction", transaction.encode(), requester, policy=policy)
-    return transaction, submit(api, body, signed, signers)
+    chain, payload = f"evm:{transaction.chain_id}", transaction.encode()
+    signed = sign_intent(body, "evm-transaction", payload, requester, chain=chain, policy=policy)
+    return signed, submit(api, body, signed, signers)
 
 
 def raw_transaction(request: Json) -> bytes:
@@ -162,21 +200,6 @@ def raw_transaction(request: Json) -> bytes:
     if not isinstance(transaction, dict):
         raise Refusal("malformed_message", "the host's answer has no transaction")
     return unhex(transaction, "raw")
-
-
-def check_raw(raw: bytes, payload: bytes, body: Body) -> bytes:
-    """The signature (65 bytes) of a raw transaction. Raises Refusal `signed_mismatch`."""
-    transaction = Transaction.decode(payload)
-    items = rlp.decode(raw[1:]) if raw[:1] == evm.TYPE else []
-    if isinstance(items, bytes) or len(items) != 12:
-        raise Refusal("signed_mismatch", "what came back is no signed EIP-1559 transaction")
-    parity, r, s = (rlp.integer(item, bits=256, what="signature") for item in items[9:])
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((parity & 1,))
-    if transaction.signed(signature) != raw:
-        raise Refusal("signed_mismatch", "the raw transaction differs from the bytes that you approved")
-    if not schemes.verify(body.order.order.scheme, body.public_key, transaction.digest(), signature):
-        raise Refusal("signed_mismatch", "the signature does not verify under the wallet's key")
-    return signature
 
 
 def transaction_hash(raw: bytes) -> bytes:

@@ -13,8 +13,10 @@ from typing import Any, Final
 from strongroom.approval import Demand
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
+from strongroom.intent import judge as judging
+from strongroom.intent.finishing import finish
 from strongroom.intent.intent import Intent
-from strongroom.intent.judge import Judgement, judge
+from strongroom.intent.judge import Judged
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom_host.broadcasting import Chains
@@ -192,7 +194,7 @@ class Custody:
     def _sign(self, wallet: Wallet, intent: Intent, submission: Submission, reserved: Reserved) -> Request:
         try:
             judged = self._judge(wallet, intent, submission.signature)
-            task = self._task(wallet, intent, submission, judged.message)
+            task = self._task(wallet, intent, submission, judged)
             if judged.demands:
                 gathered = self._gather(wallet, intent, submission, judged.demands, reserved)
                 if gathered.missing:
@@ -216,17 +218,16 @@ class Custody:
             problem = Problem(Refusal("internal", "the host failed; its log says why"))
             reserved.failed(problem, last_left=reserved.request.state == "unknown")
             raise
-        raw = None
-        if intent.kind == "evm-transaction":
-            raw = Transaction.decode(intent.payload).signed(signed.signature)
-        reserved.signed(signed, raw, durable=self.chains.broadcasts(reserved.request))
-        return reserved.request if raw is None else self.chains.broadcast(reserved.request)
+        finished = finish(intent, wallet.body.keys, signed.signatures)
+        reserved.signed(signed, finished, durable=self.chains.broadcasts(reserved.request))
+        return self.chains.broadcast(reserved.request)
 
-    def _judge(self, wallet: Wallet, intent: Intent, signature: bytes) -> Judgement:
+    def _judge(self, wallet: Wallet, intent: Intent, signature: bytes) -> Judged:
         """The signers' own judgement, to fail early; each of them judges again, and counts the approvals."""
         policy = self.directing.policy(wallet, intent.policy)
         circumstances = self.directing.circumstances(wallet, policy)
-        return judge(intent, signature, wallet.signed_order.order, wallet.body.wallet, policy, circumstances, None)
+        known = judging.Wallet(wallet.body.wallet, wallet.signed_order.order, wallet.body.keys)
+        return judging.judge(intent, signature, known, policy, circumstances, None)
 
     def _gather(
         self, wallet: Wallet, intent: Intent, submission: Submission, demands: tuple[Demand, ...], reserved: Reserved
@@ -238,7 +239,7 @@ class Custody:
             reserved.wait(self.gathering.missing(asked))
         return self.gathering.gather(asked)
 
-    def _task(self, wallet: Wallet, intent: Intent, submission: Submission, message: bytes) -> Task:
+    def _task(self, wallet: Wallet, intent: Intent, submission: Submission, judged: Judged) -> Task:
         order, body = wallet.signed_order.order, wallet.body
         preferred = None if submission.preferred is None else order.sorted_set(submission.preferred)
         return Task(
@@ -249,7 +250,7 @@ class Custody:
             intent=submission.intent,
             intent_id=intent.intent_id,
             intent_signature=submission.signature,
-            message=message,
+            to_sign=judged.to_sign,
             preferred=preferred,
         )
 
@@ -287,7 +288,9 @@ def _fresh(intent: Intent, submission: Submission) -> Request:
     if intent.kind == "evm-transaction":
         transaction = Transaction.decode(intent.payload)
         chain_id, nonce = transaction.chain_id, transaction.nonce
-        slot = f"{intent.wallet.hex()}:{chain_id}:{nonce}"
+        # Each derived key is an account of its own, with nonces of its own.
+        account = "/".join((intent.wallet.hex(), *map(str, intent.path)))
+        slot = f"{account}:{chain_id}:{nonce}"
     return Request(
         request=intent.request.hex(),
         wallet=intent.wallet.hex(),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from strongroom import schemes
 from strongroom.errors import Refusal
+from strongroom.intent.finishing import Finished
 from strongroom_host.problems import Problem, members
 from strongroom_host.relay.signing import Signed
 from strongroom_host.storage.requests import Request, Requests, now_ms
@@ -59,7 +59,7 @@ class Reserved:
         if self.request.state == "signing":
             self._change("unknown")
 
-    def signed(self, signed: Signed, raw: bytes | None, *, durable: bool) -> None:
+    def signed(self, signed: Signed, finished: Finished, *, durable: bool) -> None:
         """durable: before the transaction is broadcast. A result that is only handed out may be forgotten in a loss of
         power: the request is `unknown` then, and the same bytes are signed again."""
         self._change(
@@ -67,11 +67,11 @@ class Reserved:
             durable=durable,
             worker=None,
             error=None,
-            signature=signed.signature,
+            signatures=signed.signatures,
             signers=signed.signers,
             attempt=self.request.attempt,
-            raw=raw,
-            hash=None if raw is None else schemes.keccak256(raw).hex(),
+            raw=finished.raw,
+            hash=finished.name,
         )
 
     def failed(self, problem: Problem, *, last_left: bool) -> Problem:

@@ -1,39 +1,30 @@
-"""What bytes would do, in words, and what would be signed for them. No host and no signer is asked.
-
-A new chain is one line of CHAINS.
-"""
+"""What bytes would do, in words, and what would be signed for them. No host and no signer is asked."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from strongroom import schemes
-from strongroom.chains import bitcoin, evm, solana
-from strongroom.chains.bitcoin import message as bitcoin_message
+from strongroom.chains import decoders
+from strongroom.chains.decoders import CHAINS, Kind
 from strongroom.chains.effects import Allowance, Call, Effects, Signing, ToSign, Transfer
-from strongroom.chains.evm import permits, personal
-from strongroom.chains.evm.typed_data import TypedData
-from strongroom.chains.solana import offchain, programs
-from strongroom.errors import Refusal
 from strongroom.wallet.certificate import Body
-
-Kind = Literal["transaction", "text", "typed-data"]
 
 
 @dataclass(frozen=True)
 class Asked:
     """kind: None where the bytes shall tell. wallet: whose it is, where that is known; its certificate is not checked.
 
-    network: EVM: the chain id; others: the name that assets and policies have it by.
+    network: EVM: the chain id; others: the name that assets and policies have it by. path: of the key that signs.
     """
 
     payload: bytes
     kind: Kind | None = None
     wallet: Body | None = None
     network: str | None = None
+    path: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,83 +87,10 @@ class Explanation:
 
 def explain(chain: str, asked: Asked) -> Explanation:
     """chain: a name of CHAINS. Raises Refusal, as a signer would, for what is not decoded in full."""
-    return CHAINS[chain](asked)
+    keys = None if asked.wallet is None else asked.wallet.keys
+    decoded = decoders.decode(chain, decoders.Question(asked.payload, asked.kind, keys, asked.network, asked.path))
+    return Explanation(decoded.kind, decoded.effects, decoded.to_sign)
 
-
-# --- Chains ---
-
-
-def _evm(asked: Asked) -> Explanation:
-    owner = None if asked.wallet is None else evm.address(_key(asked.wallet, "an Ethereum address", digest=True))
-    kind = asked.kind or ("typed-data" if asked.payload.lstrip()[:1] == b"{" else "transaction")
-    wanted = _chain_id(asked.network)
-    if kind == "text":
-        text = personal.effects(wanted or 1, asked.payload)
-        return Explanation(kind, text, (ToSign(personal.digest(asked.payload)),))
-    if kind == "typed-data":
-        data = TypedData.decode(asked.payload)
-        _same_chain(data.chain_id, wanted)
-        return Explanation(kind, permits.effects(data), (ToSign(data.digest),))
-    transaction = evm.Transaction.decode(asked.payload)
-    _same_chain(transaction.chain_id, wanted)
-    return Explanation(kind, transaction.effects(owner), (ToSign(transaction.digest()),))
-
-
-def _chain_id(network: str | None) -> int | None:
-    if network is None:
-        return None
-    if not (network.isascii() and network.isdecimal()) or network.startswith("0") or len(network) > 20:
-        raise Refusal("unsupported_transaction", "an EVM network is named by its chain id, such as 1")
-    return int(network)
-
-
-def _same_chain(found: int, wanted: int | None) -> None:
-    if wanted is not None and found != wanted:
-        raise Refusal("unsupported_transaction", f"it is for chain {found}, not for {wanted}")
-
-
-def _solana(asked: Asked) -> Explanation:
-    """Without a wallet, the payer is taken for it."""
-    cluster, kind = asked.network or "mainnet", asked.kind or "transaction"
-    own = None if asked.wallet is None else _key(asked.wallet, "a Solana address", digest=False)
-    if kind == "typed-data":
-        raise Refusal("unsupported_transaction", "there is no typed data on Solana")
-    if kind == "text":
-        text = offchain.effects(cluster, asked.payload)
-        return Explanation(kind, text, (ToSign(offchain.encode(asked.payload)),))
-    message = solana.Message.decode(asked.payload)
-    effects = programs.effects(message, own or message.keys[0], cluster)
-    return Explanation(kind, effects, (ToSign(message.encode()),))
-
-
-def _bitcoin(asked: Asked) -> Explanation:
-    network, kind = asked.network or "mainnet", asked.kind or "transaction"
-    if kind == "typed-data":
-        raise Refusal("unsupported_transaction", "there is no typed data on Bitcoin")
-    if asked.wallet is None:
-        raise Refusal("unsupported_transaction", "what is the wallet's follows from its key: give its certificate")
-    body = asked.wallet
-    keys = bitcoin.WalletKeys(body.order.order.scheme, body.public_key, body.chain_code)
-    if kind == "text":
-        text = bitcoin_message.effects(asked.payload, network)
-        return Explanation(kind, text, (bitcoin_message.signing(asked.payload, keys),))
-    decoded = bitcoin.decode(asked.payload, keys, network)
-    return Explanation(kind, decoded.effects, decoded.to_sign)
-
-
-def _key(wallet: Body, what: str, *, digest: bool) -> bytes:
-    scheme = wallet.order.order.scheme
-    suite = schemes.suite(scheme)
-    if suite.digest != digest or suite.taproot:
-        raise Refusal("intent_mismatch", f"a wallet of scheme {scheme} has no {what.partition(' ')[2]}")
-    return wallet.public_key
-
-
-CHAINS: Final[Mapping[str, Callable[[Asked], Explanation]]] = {
-    "bitcoin": _bitcoin,
-    "evm": _evm,
-    "solana": _solana,
-}
 
 # --- Words ---
 
@@ -257,3 +175,6 @@ def _costs(effects: Effects) -> Iterator[str]:
         yield f"pays a fee of at most {amount(effects.fee_asset, effects.fee_ceiling)}"
     for each in effects.once:
         yield f"uses up {each.replace(':', ' ', 1)}"
+
+
+__all__ = ["CHAINS", "Asked", "Explanation", "Kind", "amount", "explain"]

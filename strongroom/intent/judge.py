@@ -7,33 +7,50 @@ from dataclasses import dataclass
 
 from strongroom import schemes
 from strongroom.approval import Approval, Demand, require
-from strongroom.chains import evm, message
-from strongroom.chains.effects import Effects
+from strongroom.chains.bitcoin.keys import WalletKeys
+from strongroom.chains.effects import Effects, ToSign
+from strongroom.channel import bundle
 from strongroom.errors import Refusal
+from strongroom.intent.decoding import Decoded, decode
 from strongroom.intent.intent import MAX_LIFE, Intent
-from strongroom.policy.decide import Circumstances, decide
+from strongroom.policy.decide import Circumstances, Decision, decide
 from strongroom.policy.document import Policy
-from strongroom.policy.history import NO_HISTORY
+from strongroom.policy.history import NO_HISTORY, History
 from strongroom.wallet.order import Order
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """message: what the scheme signs, a digest of 32 bytes or the message. demands: approvals must meet them all."""
+class Wallet:
+    """What a judge knows of the wallet. identifier: its id; keys: those that its addresses follow from."""
 
-    message: bytes
-    demands: tuple[Demand, ...]
+    identifier: bytes
+    order: Order
+    keys: WalletKeys
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An intent that is allowed. to_sign: the messages, in their order. decision: what it spends, and demands."""
+
+    effects: Effects
+    to_sign: tuple[ToSign, ...]
+    decision: Decision
+
+    @property
+    def demands(self) -> tuple[Demand, ...]:
+        """Approvals must meet them all."""
+        return self.decision.demands
 
 
 def judge(
     intent: Intent,
     signature: bytes,
-    order: Order,
-    wallet: bytes,
+    wallet: Wallet,
     policy: Policy,
     circumstances: Circumstances,
     approvals: Sequence[Approval] | None,
-) -> Judgement:
+    history: History = NO_HISTORY,
+) -> Judged:
     """What is signed, if order, policy and approvers allow it. Raises Refusal otherwise.
 
     policy: the one in force. circumstances: with the judge's own clock. approvals: all that came with the request.
@@ -41,7 +58,7 @@ def judge(
     some, and never None.
     """
     now = circumstances.now
-    if intent.wallet != wallet:
+    if intent.wallet != wallet.identifier:
         raise Refusal("intent_mismatch", "the intent is for another wallet")
     if intent.policy != policy.digest():
         raise Refusal("intent_mismatch", "the intent was made under another policy than the one in force")
@@ -51,30 +68,16 @@ def judge(
         raise Refusal("intent_expired", f"the intent's expiry is more than {MAX_LIFE} seconds ahead")
     policy.require_requester(intent.requester)
     intent.verify(signature)
-    effects, signed = decode(intent, order)
-    decision = decide(policy, effects, circumstances, NO_HISTORY)
+    decoded = decode(intent, wallet.keys)
+    _require_bounded(decoded, wallet.order)
+    decision = decide(policy, decoded.effects, circumstances, history)
     if approvals is not None:
         require(decision.demands, approvals, policy.approvers, intent.intent_id, intent.requester)
-    return Judgement(signed, decision.demands)
+    return Judged(decoded.effects, decoded.to_sign, decision)
 
 
-def decode(intent: Intent, order: Order) -> tuple[Effects, bytes]:
-    """What the payload would do, and what is to be signed for it. Raises Refusal where it is not decoded in full."""
-    suite = schemes.suite(order.scheme)
-    if intent.kind == "message":
-        if suite.digest:
-            raise Refusal("intent_mismatch", f"a wallet of scheme {suite.name} signs transactions, not messages")
-        separated = message.tagged if suite.taproot else message.domain_separated
-        return message.effects(intent.payload), separated(intent.wallet, intent.payload)
-    if not suite.digest:
-        raise Refusal("intent_mismatch", f"a wallet of scheme {suite.name} has no Ethereum address")
-    transaction = evm.Transaction.decode(intent.payload)
-    # The digest is of the decoded transaction, encoded again: what was judged is what is signed.
-    if transaction.encode() != intent.payload:
-        raise Refusal("malformed_transaction", "the transaction is not encoded canonically")
-    return transaction.effects(), schemes.keccak256(intent.payload)
-
-
-def to_sign(intent: Intent, order: Order) -> bytes:
-    """What is signed for an intent that was judged."""
-    return decode(intent, order)[1]
+def _require_bounded(decoded: Decoded, order: Order) -> None:
+    most = bundle.most_signatures(order.threshold, pairwise=schemes.suite(order.scheme).pairwise)
+    if len(decoded.to_sign) > most:
+        reason = f"it wants {len(decoded.to_sign)} signatures; {most} are made for one intent: split it"
+        raise Refusal("unsupported_transaction", reason)

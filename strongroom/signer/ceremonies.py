@@ -1,22 +1,26 @@
-"""A ceremony at one signer: the native protocol, wrapped in sealed, echoed, timed messages.
+"""A ceremony at one signer: native protocols side by side, wrapped in sealed, echoed, timed messages.
 
-The host hands in each round's messages and takes away the next ones. Nothing in here knows which protocol runs.
+The host hands in each round's messages and takes away the next ones. Nothing in here knows which protocol runs, or
+whether it runs once or, as for a transaction of many inputs, several times in step.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import strongroom_native as native
 
 from strongroom import schemes, signatures
+from strongroom.channel import bundle
 from strongroom.channel.envelope import NO_ECHO, Envelope, Seen, broadcast_signing_bytes, echo, testimony
 from strongroom.channel.session import Binding, Channel, route
 from strongroom.errors import Refusal
+from strongroom.signer.exhaustion import Load, Meter
 from strongroom.signer.identity import Identity
 from strongroom.signer.wallets import Wallet
 from strongroom.wire import cbor
@@ -56,7 +60,9 @@ class Outcome:
     signature: bytes | None = None
 
 
-Finish = Callable[["Ceremony", "native.KeyShare | bytes | None"], Outcome]
+Result = native.KeyShare | bytes | None
+Finish = Callable[["Ceremony", Sequence[Result]], Outcome]
+"""Given the result of each protocol, in their order."""
 
 
 class Ceremony:
@@ -69,11 +75,13 @@ class Ceremony:
         wallet: Wallet,
         names: Sequence[str],
         name: str,
-        protocol: native.Ceremony,
+        protocols: Sequence[native.Ceremony],
         identity: Identity,
         finish: Finish,
+        load: Load,
     ) -> None:
         self.kind = kind
+        self.load = load
         self.identifier = identifier
         self.wallet = wallet
         self.names = tuple(names)
@@ -84,7 +92,7 @@ class Ceremony:
         self.transcript = hashlib.sha256(b"strongroom/dkg/v1" + identifier).digest()
         self.lock = threading.Lock()
         self._indices = {peer: wallet.order.index(peer) for peer in self.peers}
-        self._protocol = protocol
+        self._protocols = tuple(protocols)
         self._identity = identity
         self._finish = finish
         self._prefix = Binding(identifier, wallet.order_id, wallet.epoch).prefix()
@@ -93,7 +101,7 @@ class Ceremony:
         self._seen: tuple[Seen, ...] = ()
 
     def begin(self, now: int) -> dict[str, cbor.Value]:
-        return self._step(self._native(self._protocol.start), now)
+        return self._step(self._native(lambda: [each.start() for each in self._protocols]), now)
 
     def advance(self, messages: Sequence[tuple[str, bytes]], now: int) -> dict[str, cbor.Value]:
         """messages: (sender, sealed) of the open round, one from each peer."""
@@ -108,13 +116,10 @@ class Ceremony:
             self._watch(envelopes)
         else:
             self._compare_pairings(envelopes)
-        feed: list[tuple[int, bool, bytes]] = []
-        for sender, envelope in envelopes.items():
-            if envelope.broadcast is not None:
-                feed.append((self._indices[sender], True, envelope.broadcast))
-            if envelope.private is not None:
-                feed.append((self._indices[sender], False, envelope.private))
-        return self._step(self._native(lambda: self._protocol.receive(feed)), now)
+        feeds = self._feeds(envelopes)
+        return self._step(
+            self._native(lambda: [each.receive(feed) for each, feed in zip(self._protocols, feeds, strict=True)]), now
+        )
 
     # Incoming
 
@@ -171,21 +176,36 @@ class Ceremony:
                 share.unpair(self._indices[sender])
                 raise Refusal("not_paired", f"{sender} holds another pairing than this signer", culprits=(sender,))
 
+    def _feeds(self, envelopes: dict[str, Envelope]) -> list[list[tuple[int, bool, bytes]]]:
+        """What each protocol is given: (sender, whether a broadcast, payload)."""
+        feeds: list[list[tuple[int, bool, bytes]]] = [[] for _ in self._protocols]
+        for sender, envelope in envelopes.items():
+            for payloads, broadcast in ((envelope.broadcast, True), (envelope.private, False)):
+                if payloads is None:
+                    continue
+                try:
+                    parts = bundle.split(payloads, len(feeds))
+                except Refusal as refusal:
+                    # It opened, so its sender wrote it; and the ceremony's id says how many there are.
+                    raise Refusal(refusal.code, refusal.reason, culprits=(sender,), verdict="accusation") from None
+                for feed, part in zip(feeds, parts, strict=True):
+                    feed.append((self._indices[sender], broadcast, part))
+        return feeds
+
     # Outgoing
 
-    def _step(self, step: native.Step, now: int) -> dict[str, cbor.Value]:
+    def _step(self, steps: Sequence[native.Step], now: int) -> dict[str, cbor.Value]:
         self.touched = now
-        if step.done:
-            outcome = self._finish(self, self._protocol.result())
+        if steps[0].done:
+            outcome = self._finish(self, [each.result() for each in self._protocols])
             return self._answer([], outcome.result, outcome.signature)
         self.round += 1
-        broadcast: bytes | None = None
-        private: dict[int, bytes] = {}
-        for recipient, payload in step.outgoing:
-            if recipient == 0:
-                broadcast = payload
-            else:
-                private[recipient] = payload
+        said: dict[int, list[bytes]] = {}
+        for step in steps:
+            for recipient, payload in step.outgoing:
+                said.setdefault(recipient, []).append(payload)
+        private = {recipient: bundle.join(payloads) for recipient, payloads in said.items()}
+        broadcast = private.pop(0, None)
         signature = self._sign_broadcast(broadcast)
         messages: list[cbor.Value] = []
         for peer in self.peers:
@@ -223,7 +243,7 @@ class Ceremony:
             "signature": signature,
         }
 
-    def _native(self, call: Callable[[], native.Step]) -> native.Step:
+    def _native(self, call: Callable[[], list[native.Step]]) -> list[native.Step]:
         try:
             return call()
         except native.NativeError as error:
@@ -238,27 +258,38 @@ def _seen(sender: str, broadcast: bytes | None, signature: bytes | None) -> Seen
 class Ceremonies:
     """Those in flight, bounded in number and in idle time."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter | None = None) -> None:
+        self.meter = meter or Meter()
         self._running: dict[bytes, Ceremony] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def reserve(self, now: int) -> None:
-        """Sweeps what is over. Raises Refusal `ceremony_limit` where too many run; nothing is spent before."""
+    @contextmanager
+    def reserved(self, load: Load, now: int) -> Iterator[None]:
+        """Sweeps what is over, then counts what is started within; it counts as in flight until it ends.
+
+        Raises Refusal `ceremony_limit` or `ceremony_rate` where there is too much; nothing is spent before.
+        """
         with self._lock:
             for identifier, ceremony in list(self._running.items()):
                 if now - ceremony.touched > MAX_IDLE:
                     del self._running[identifier]
+                    self.meter.end(ceremony.load)
             if len(self._running) >= MAX_INFLIGHT:
                 raise Refusal("ceremony_limit", f"{MAX_INFLIGHT} ceremonies are in flight at this signer")
+        self.meter.begin(load, now)
+        try:
+            yield
+        except BaseException:
+            self.meter.end(load)
+            raise
 
     def start(self, ceremony: Ceremony, now: int) -> dict[str, cbor.Value]:
         step = self._run(ceremony, lambda: ceremony.begin(now))
-        if step["result"] is None:
-            with self._lock:
-                self._running[ceremony.identifier] = ceremony
+        with self._lock:
+            self._running[ceremony.identifier] = ceremony
         return step
 
     def advance(
@@ -287,7 +318,10 @@ class Ceremonies:
     def abort(self, identifier: bytes) -> None:
         with self._lock:
             ceremony = self._running.pop(identifier, None)
-        if ceremony is not None and ceremony.kind == "dkg":
+        if ceremony is None:
+            return
+        self.meter.end(ceremony.load)
+        if ceremony.kind == "dkg":
             ceremony.wallet.deal_ended()
 
     def abort_wallet(self, wallet: Wallet, kind: Kind) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import strongroom_native as native
 
 from strongroom import schemes
 from strongroom.errors import Refusal
-from strongroom.signer.ceremonies import Ceremony, Outcome
+from strongroom.signer.ceremonies import Ceremony, Outcome, Result
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.identity import Identity
 from strongroom.signer.seams import Sealer
@@ -38,9 +40,10 @@ class Keeping:
         require_separation(order)
         return self._wallets.accept(signed)
 
-    def deal(self, ceremony: Ceremony, result: native.KeyShare | bytes | None) -> Outcome:
+    def deal(self, ceremony: Ceremony, results: Sequence[Result]) -> Outcome:
         """A DKG's end: the share is sealed, and unsealed again, before anybody hears of the wallet."""
         wallet = ceremony.wallet
+        (result,) = results
         if not isinstance(result, native.KeyShare):
             raise Refusal("misuse", "a DKG ended without a share")
         with wallet.during("dkg.done"):

@@ -14,10 +14,12 @@ from strongroom import schemes
 from strongroom.approval import MAX_APPROVALS
 from strongroom.channel import handshake
 from strongroom.errors import Refusal
+from strongroom.intent.intent import MAX_SIZE as MAX_INTENT
 from strongroom.policy.directives import MAX_SIZE as MAX_DIRECTIVE
 from strongroom.policy.directives import Kind
 from strongroom.signer.ceremonies import Ceremonies
 from strongroom.signer.configuration import Configuration
+from strongroom.signer.exhaustion import Bounds, Meter
 from strongroom.signer.identity import Identity, evidence_user_data
 from strongroom.signer.keeping import Keeping
 from strongroom.signer.seams import Attester, Clock, Health, Random, Sealer
@@ -47,6 +49,7 @@ class Signer:
         clock: Clock,
         random: Random,
         health: Health,
+        bounds: Bounds | None = None,
     ) -> None:
         self._configuration = configuration
         self._attester = attester
@@ -56,7 +59,7 @@ class Signer:
         self._identity = Identity(random, attester)
         self._tickets = Tickets(random)
         self._wallets = Wallets(configuration.name)
-        self._ceremonies = Ceremonies()
+        self._ceremonies = Ceremonies(Meter(bounds))
         self._keeping = Keeping(configuration, sealer, self._identity, self._wallets)
         self._standings = Standings(configuration.name, sealer, self._identity, random)
         self._starting = Starting(
@@ -81,7 +84,7 @@ class Signer:
 
     def status(self, fields: Fields) -> Body:
         fields.end()
-        reason = self._health.degraded()
+        reason, now = self._health.degraded(), self._clock.now()
         return {
             "name": self._configuration.name,
             "mode": self._configuration.mode,
@@ -89,15 +92,15 @@ class Signer:
             "phase": "ready" if reason is None else "degraded",
             "reason": reason,
             "boot": self._identity.boot,
-            "clock": self._clock.now(),
+            "clock": now,
             "configuration": self._configuration.digest(),
             "public_key": self._identity.public_key,
             "suites": [_suite(suite) for suite in schemes.suites().values()],
-            "wallets": [self._describe(wallet) for wallet in self._wallets.all()],
+            "wallets": [self._describe(wallet, now) for wallet in self._wallets.all()],
             "inflight": len(self._ceremonies),
         }
 
-    def _describe(self, wallet: Wallet) -> Body:
+    def _describe(self, wallet: Wallet, now: int) -> Body:
         paired: list[cbor.Value] = []
         if wallet.dealt is not None:
             paired.extend(wallet.order.names[index - 1] for index in wallet.dealt.share.paired())
@@ -109,6 +112,7 @@ class Signer:
             "scheme": wallet.order.scheme,
             "paired": paired,
             "channels": [list(row) for row in wallet.links.expiries()],
+            "load": self._ceremonies.meter.status(wallet.order_id, now),
         }
 
     def evidence(self, fields: Fields) -> Body:
@@ -204,7 +208,7 @@ class Signer:
 
     def start_sign(self, fields: Fields) -> Body:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
-        intent, signature = fields.blob("intent", most=1 << 18), fields.blob("signature", size=64)
+        intent, signature = fields.blob("intent", most=MAX_INTENT), fields.blob("signature", size=64)
         approvals = fields.items("approvals", bytes_item, most=MAX_APPROVALS)
         signers = fields.items("set", text_item, most=MAX_PARTIES)
         ask = _ask(fields)

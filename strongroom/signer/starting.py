@@ -9,11 +9,14 @@ import strongroom_native as native
 
 from strongroom import schemes
 from strongroom.approval import Approval
+from strongroom.chains.effects import ToSign
+from strongroom.channel import bundle
 from strongroom.channel.envelope import contribution_signing_bytes
 from strongroom.errors import Refusal
+from strongroom.intent import judge as judging
 from strongroom.intent.intent import Intent
-from strongroom.intent.judge import judge
-from strongroom.signer.ceremonies import NO_SUBJECT, Ceremonies, Ceremony, Finish, Kind, Outcome, ceremony_id
+from strongroom.signer.ceremonies import NO_SUBJECT, Ceremonies, Ceremony, Finish, Kind, Outcome, Result, ceremony_id
+from strongroom.signer.exhaustion import SETUP, Load
 from strongroom.signer.identity import Identity
 from strongroom.signer.standings import Standings
 from strongroom.signer.tickets import Tickets
@@ -28,6 +31,18 @@ class Ask:
 
     tickets: tuple[bytes, ...]
     attempt: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is started. names: the set, in roster order. protocols: given the ceremony's id."""
+
+    kind: Kind
+    names: tuple[str, ...]
+    subject: bytes
+    protocols: Callable[[bytes], list[native.Ceremony]]
+    finish: Finish
+    load: Load
 
 
 class Starting:
@@ -50,13 +65,14 @@ class Starting:
     def dkg(self, wallet: Wallet, ask: Ask, now: int) -> dict[str, cbor.Value]:
         order = wallet.order
 
-        def protocol(session: bytes) -> native.Ceremony:
-            return native.dkg(order.scheme, session, wallet.index, order.threshold, len(order.roster))
+        def protocols(ceremony: bytes) -> list[native.Ceremony]:
+            return [native.dkg(order.scheme, ceremony, wallet.index, order.threshold, len(order.roster))]
 
         with wallet.during("dkg.start"):
             self._require_unbanned(wallet, order.names)
             self._ceremonies.abort_wallet(wallet, "dkg")
-            return self._start("dkg", wallet, order.names, NO_SUBJECT, ask, protocol, self._deal, now)
+            load = Load(wallet.order_id, cost=SETUP["dkg"])
+            return self._start(wallet, Run("dkg", order.names, NO_SUBJECT, protocols, self._deal, load), ask, now)
 
     def pair(self, wallet: Wallet, peer: str, ask: Ask, now: int) -> dict[str, cbor.Value]:
         wallet.require("pair.start")
@@ -67,16 +83,19 @@ class Starting:
             raise Refusal("malformed_message", "a signer is not paired with itself")
         names = tuple(sorted((peer, self._name), key=order.index))
 
-        def protocol(session: bytes) -> native.Ceremony:
-            return native.pair(held.share, session, index)
+        def protocols(ceremony: bytes) -> list[native.Ceremony]:
+            return [native.pair(held.share, ceremony, index)]
 
-        return self._start("pair", wallet, names, NO_SUBJECT, ask, protocol, _nothing, now)
+        load = Load(wallet.order_id, cost=SETUP["pair"])
+        return self._start(wallet, Run("pair", names, NO_SUBJECT, protocols, _nothing, load), ask, now)
 
     def test(self, wallet: Wallet, signers: Sequence[str], ask: Ask, now: int) -> dict[str, cbor.Value]:
         wallet.require("test.start")
         names = wallet.order.sorted_set(signers)
         message = test_message(wallet.hold().wallet, names)
-        return self._sign("test", wallet, names, message, message, ask, now)
+        protocols = self._signatures(wallet, names, [ToSign(message)])
+        load = Load(wallet.order_id, cost=SETUP["test"])
+        return self._start(wallet, Run("test", names, message, protocols, self._contribute, load), ask, now)
 
     def sign(
         self,
@@ -91,29 +110,38 @@ class Starting:
         """Decodes and judges the intent; there is no other way to a signature but the test message."""
         wallet.require("sign.start")
         intent = Intent.decode(raw)
+        given, held = [Approval.decode(each) for each in approvals], wallet.hold()
+        known = judging.Wallet(held.wallet, wallet.order, held.keys)
         policy, circumstances = self._standings.in_force(wallet, now)
-        given = [Approval.decode(each) for each in approvals]
-        judged = judge(intent, signature, wallet.order, wallet.hold().wallet, policy, circumstances, given)
+        judged = judging.judge(intent, signature, known, policy, circumstances, given)
         wallet.remember(intent.request, intent.intent_id)
         names = wallet.order.sorted_set(signers)
-        return self._sign("sign", wallet, names, judged.message, intent.intent_id, ask, now)
+        protocols, count = self._signatures(wallet, names, judged.to_sign), len(judged.to_sign)
+        load = Load(wallet.order_id, intent.requester, count, count)
+        return self._start(wallet, Run("sign", names, intent.intent_id, protocols, self._contribute, load), ask, now)
 
-    def _sign(
-        self, kind: Kind, wallet: Wallet, names: tuple[str, ...], message: bytes, subject: bytes, ask: Ask, now: int
-    ) -> dict[str, cbor.Value]:
+    def _signatures(
+        self, wallet: Wallet, names: Sequence[str], to_sign: Sequence[ToSign]
+    ) -> Callable[[bytes], list[native.Ceremony]]:
+        """One protocol for each message. Raises Refusal where these signers cannot sign together now."""
         order, share = wallet.order, wallet.hold().share
         self._require_unbanned(wallet, names)
         self._require_paired(wallet, names)
-        indices = [order.index(name) for name in names]
+        indices, tweak = [order.index(name) for name in names], wallet.suite.tweak
 
-        def protocol(session: bytes) -> native.Ceremony:
-            return native.sign(share, session, indices, message, wallet.suite.tweak)
+        def protocols(ceremony: bytes) -> list[native.Ceremony]:
+            return [
+                native.sign(share, bundle.session(ceremony, number), indices, each.message, tweak, each.path)
+                for number, each in enumerate(to_sign)
+            ]
 
-        return self._start(kind, wallet, names, subject, ask, protocol, self._contribute, now)
+        return protocols
 
-    def _contribute(self, ceremony: Ceremony, result: native.KeyShare | bytes | None) -> Outcome:
-        if not isinstance(result, bytes):
+    def _contribute(self, ceremony: Ceremony, results: Sequence[Result]) -> Outcome:
+        contributions = [each for each in results if isinstance(each, bytes)]
+        if len(contributions) != len(results):
             raise Refusal("misuse", "a signing ceremony ended without a contribution")
+        result = bundle.join(contributions)
         message = contribution_signing_bytes(ceremony.identifier, self._name, result)
         return Outcome(result, self._identity.sign(message))
 
@@ -130,17 +158,8 @@ class Starting:
         if missing:
             raise Refusal("not_paired", f"no pairing with {', '.join(missing)} since the last start", culprits=missing)
 
-    def _start(
-        self,
-        kind: Kind,
-        wallet: Wallet,
-        names: tuple[str, ...],
-        subject: bytes,
-        ask: Ask,
-        protocol: Callable[[bytes], native.Ceremony],
-        finish: Finish,
-        now: int,
-    ) -> dict[str, cbor.Value]:
+    def _start(self, wallet: Wallet, run: Run, ask: Ask, now: int) -> dict[str, cbor.Value]:
+        names = run.names
         if self._name not in names:
             raise Refusal("unexpected_sender", f"{self._name} is not in the set {', '.join(names)}")
         if len(ask.tickets) != len(names):
@@ -148,17 +167,19 @@ class Starting:
         for name in names:
             if name != self._name:
                 wallet.links.sending(name, now)
-        self._ceremonies.reserve(now)
-        self._tickets.spend(ask.tickets[names.index(self._name)])
-        identifier = ceremony_id(kind, wallet, names, ask.tickets, subject, ask.attempt)
-        try:
-            native_ceremony = protocol(identifier)
-        except native.NativeError as error:
-            indices = {wallet.order.index(name): name for name in names}
-            raise schemes.native_refusal(error, indices) from None
-        ceremony = Ceremony(kind, identifier, wallet, names, self._name, native_ceremony, self._identity, finish)
-        return self._ceremonies.start(ceremony, now)
+        with self._ceremonies.reserved(run.load, now):
+            self._tickets.spend(ask.tickets[names.index(self._name)])
+            identifier = ceremony_id(run.kind, wallet, names, ask.tickets, run.subject, ask.attempt)
+            try:
+                begun = run.protocols(identifier)
+            except native.NativeError as error:
+                indices = {wallet.order.index(name): name for name in names}
+                raise schemes.native_refusal(error, indices) from None
+            ceremony = Ceremony(
+                run.kind, identifier, wallet, names, self._name, begun, self._identity, run.finish, run.load
+            )
+            return self._ceremonies.start(ceremony, now)
 
 
-def _nothing(_ceremony: Ceremony, _result: native.KeyShare | bytes | None) -> Outcome:
+def _nothing(_ceremony: Ceremony, _results: Sequence[Result]) -> Outcome:
     return Outcome(b"")

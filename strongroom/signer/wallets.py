@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from strongroom_native import KeyShare
 
 from strongroom import schemes
+from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.errors import Refusal
 from strongroom.policy.standing import Standing
 from strongroom.signer import table
@@ -35,6 +37,11 @@ class Dealt:
     wallet: bytes
     share: KeyShare
     transcript: bytes
+
+    @cached_property
+    def keys(self) -> WalletKeys:
+        """What addresses and derived keys follow from."""
+        return WalletKeys(self.share.suite, self.share.public_key, self.share.chain_code)
 
 
 class Wallet:

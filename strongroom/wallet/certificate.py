@@ -8,6 +8,7 @@ from functools import cached_property
 
 from strongroom import schemes
 from strongroom.chains import evm
+from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.errors import Refusal
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.order import Order, SignedOrder
@@ -81,6 +82,11 @@ class Body:
         )
         fields.end()
         return body
+
+    @cached_property
+    def keys(self) -> WalletKeys:
+        """What its addresses and derived keys follow from."""
+        return WalletKeys(self.order.order.scheme, self.public_key, self.chain_code)
 
     @cached_property
     def wallet_key(self) -> bytes:

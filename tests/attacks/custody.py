@@ -20,9 +20,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from strongroom import schemes
+from strongroom.chains.effects import ToSign
 from strongroom.chains.evm import Transaction
+from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent, intent_signing_bytes
-from strongroom.intent.judge import to_sign
 from strongroom.policy.document import Policy
 from strongroom.wallet.certificate import Body
 from strongroom.wallet.order import Member, Order, SignedOrder, order_id, order_signing_bytes
@@ -178,6 +179,7 @@ class Custody:
             keyfiles.public(self.requester),
             int(time.time()) + 600,
             wallet.policy,
+            f"evm:{TRANSACTION.chain_id}" if digest else "",
         )
         return replace(intent, **changed)
 
@@ -195,26 +197,27 @@ class Custody:
     ) -> Signed:
         """By the relay. names: the set to try first. The signature is verified by somebody else's code."""
         intent = intent or self.intent(wallet)
-        message = to_sign(intent, wallet.signed_order.order)
-        signed = self.send(wallet, intent, message, names, route)
-        assert verifies(wallet.body, message, signed.signature)
+        to_sign = decode(intent, wallet.body.keys).to_sign
+        signed = self.send(wallet, intent, to_sign, names, route)
+        for each, signature in zip(to_sign, signed.signatures, strict=True):
+            assert verifies(wallet.body, each.message, signature, each.path)
         return signed
 
     def send(
         self,
         wallet: Wallet,
         intent: Intent,
-        message: bytes,
+        to_sign: Sequence[ToSign],
         names: Sequence[str] | None = None,
         route: Route | None = None,
         approvals: Sequence[bytes] = (),
     ) -> Signed:
-        """Without a judgement of the host's own. message: what the host believes is signed."""
+        """Without a judgement of the host's own. to_sign: what the host believes is signed."""
         order = wallet.signed_order.order
         preferred = None if names is None else order.sorted_set(names)
         task = Task(
             self.group(wallet), order.scheme, order.threshold, wallet.body.package, intent.encode(), intent.intent_id,
-            self.approve(intent), message, preferred, route, tuple(approvals),
+            self.approve(intent), tuple(to_sign), preferred, route, tuple(approvals),
         )  # fmt: skip
         return sign(self.relay, task, Unreserved())
 
@@ -304,12 +307,12 @@ class Custody:
         self.relay.handshakes.open(order.order_id, pairs)
 
 
-def verifies(body: Body, message: bytes, signature: bytes) -> bool:
-    """By libsecp256k1 or OpenSSL, under the key of the wallet's certificate."""
+def verifies(body: Body, message: bytes, signature: bytes, path: tuple[int, ...] = ()) -> bool:
+    """By libsecp256k1 or OpenSSL, under the key of the wallet's certificate, or the one at `path`."""
     scheme = body.order.order.scheme
     if scheme == ECDSA:
         key = coincurve.PublicKey.from_signature_and_message(signature, message, hasher=None)
-        return bool(key.format() == body.public_key)
+        return bool(key.format() == body.keys.key(path))
     if scheme == ED25519:
         try:
             Ed25519PublicKey.from_public_bytes(body.wallet_key).verify(signature, message)

@@ -13,8 +13,8 @@ from dataclasses import replace
 import pytest
 
 from strongroom.approval import Approval, Demand, approval_digest
+from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent
-from strongroom.intent.judge import to_sign
 from strongroom.policy.terms import Tier
 from strongroom_client import keyfiles
 from strongroom_host.storage.wallets import Wallet
@@ -79,9 +79,10 @@ def all_three(intent: Intent) -> list[Approval]:
 
 def test_what_everybody_approved_is_signed(custody: Custody, approving: Wallet) -> None:
     intent = custody.intent(approving)
-    message = to_sign(intent, approving.signed_order.order)
+    to_sign = decode(intent, approving.body.keys).to_sign
     approvals = [each.encode() for each in all_three(intent)]
-    assert verifies(approving.body, message, custody.send(approving, intent, message, approvals=approvals).signature)
+    (signature,) = custody.send(approving, intent, to_sign, approvals=approvals).signatures
+    assert verifies(approving.body, to_sign[0].message, signature)
 
 
 def test_an_approval_for_another_request(custody: Custody, approving: Wallet) -> None:

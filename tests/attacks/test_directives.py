@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from strongroom.chains.effects import ToSign
 from strongroom.errors import Refusal
 from strongroom.policy.directives import Directive, Freeze, Renewal
 from strongroom.policy.document import Policy
@@ -163,7 +164,7 @@ def test_one_signer_is_given_its_older_record(breakable: Custody) -> None:
     intent = breakable.intent(wallet, policy=new.digest())
     for peer in (B, C):
         with pytest.raises(SigningFailed) as failed:
-            breakable.send(wallet, intent, b"", (A, peer))
+            breakable.send(wallet, intent, [ToSign(b"")], (A, peer))
         assert {each.code for each in failed.value.refusals.values()} >= {"intent_mismatch"}
     record = give(breakable, A, wallet, signed(breakable, newest)).blob("record")
     with refused("sealed_mismatch", by=B):

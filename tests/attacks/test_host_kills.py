@@ -20,8 +20,8 @@ import pytest
 
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
+from strongroom.intent.decoding import decode
 from strongroom.intent.intent import intent_signing_bytes
-from strongroom.intent.judge import to_sign
 from strongroom_client import transactions
 from strongroom_client.api import Api, Json
 from strongroom_client.cluster import HOST
@@ -44,8 +44,8 @@ TO = bytes.fromhex(ACCOUNTS[0].removeprefix("0x"))
 def transfer(live: Running, api: Api, value: int = 10**15) -> SignedIntent:
     verified = live.wallet(ECDSA)
     transaction = transactions.prepare(api, verified.body, Transfer(TO, value), verified.order.policy)
-    payload = transaction.encode()
-    return transactions.sign_intent(verified.body, "evm-transaction", payload, live.cluster.requester())
+    payload, chain = transaction.encode(), f"evm:{transaction.chain_id}"
+    return transactions.sign_intent(verified.body, "evm-transaction", payload, live.cluster.requester(), chain=chain)
 
 
 def message(live: Running) -> SignedIntent:
@@ -67,7 +67,7 @@ def row(live: Running, signed: SignedIntent) -> tuple[str, bytes | None, bytes |
     """State, signature and raw transaction, as they are on the disk."""
     database = sqlite3.connect(live.cluster.plan.host / "host.db", timeout=10)
     try:
-        asked = "select state, signature, raw from requests where request = ?"
+        asked = "select state, signatures, raw from requests where request = ?"
         found: Any = database.execute(asked, (signed.intent.request.hex(),)).fetchone()
         return None if found is None else tuple(found)
     finally:
@@ -168,10 +168,10 @@ def settles(live: Running, verified: Verified, signed: SignedIntent, allowed: se
             submit(live, other_bytes(live, signed))
     answer = submit(live, signed)
     assert answer["state"] in ("signed", "broadcast", "included", "confirmed")
-    signature = bytes.fromhex(answer["signature"])
-    assert verifies(verified.body, to_sign(signed.intent, verified.order), signature)
+    (signature,), (wanted,) = answer["signatures"], decode(signed.intent, verified.body.keys).to_sign
+    assert verifies(verified.body, wanted.message, bytes.fromhex(signature))
     again = submit(live, signed)
-    assert again["signature"] == answer["signature"]
+    assert again["signatures"] == answer["signatures"]
     with refused("request_conflict"):
         submit(live, other_bytes(live, signed))
     signers_refuse(live, verified, other_bytes(live, signed), answer["signers"])
@@ -206,8 +206,7 @@ def mined_once(live: Running, verified: Verified, signed: SignedIntent) -> None:
     nonce = Transaction.decode(signed.intent.payload).nonce
     assert final["state"] in ("included", "confirmed")
     assert int(live.cluster.chain.call("eth_getTransactionCount", verified.address, "latest"), 16) == nonce + 1
-    raw = bytes.fromhex(final["transaction"]["raw"])
-    assert transactions.check_raw(raw, signed.intent.payload, verified.body)
+    assert transactions.check(final, signed.intent, verified.body)
 
 
 # --- From the signature to the chain ---

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from strongroom import schemes
+from strongroom.chains.effects import ToSign
 from strongroom.errors import Refusal
 from strongroom_host.relay.rounds import Message, Route
 from strongroom_host.relay.signing import SigningFailed
@@ -49,7 +50,7 @@ def test_all_pairs_cut(custody: Custody, ecdsa: Wallet) -> None:
     """Then nothing is signed, nobody is excluded, and no last request has left."""
     intent = custody.intent(ecdsa)
     with pytest.raises(SigningFailed) as failed:
-        custody.send(ecdsa, intent, bytes(32), route=between({A, B}, {A, C}, {B, C}))
+        custody.send(ecdsa, intent, [ToSign(bytes(32))], route=between({A, B}, {A, C}, {B, C}))
     assert (failed.value.cause.code, failed.value.cause.culprits) == ("missing_message", ())
     assert not failed.value.last_left
     custody.sign(ecdsa, intent=intent)

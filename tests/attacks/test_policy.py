@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from strongroom.chains import rlp
+from strongroom.chains.effects import ToSign
 from strongroom.chains.evm import TYPE
 from strongroom.intent.intent import MAX_LIFE, intent_signing_bytes
 from strongroom.wire import cbor
@@ -111,7 +112,8 @@ REFUSED_TO_DECODE = {
 )
 def test_a_transaction_past_the_hosts_check(custody: Custody, ecdsa: Wallet, payload: bytes, code: str) -> None:
     """The requester signed it and the host lets it through."""
-    intent = custody.intent(ecdsa, payload=payload)
+    chain = "evm:1" if code == "policy_chain" else "evm:31337"
+    intent = custody.intent(ecdsa, payload=payload, chain=chain)
     every_signer_refuses(custody, ecdsa, code, intent.encode(), custody.approve(intent))
 
 
@@ -121,7 +123,11 @@ INTENTS: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "never to expire": (lambda: {"expiry": int(time.time()) + MAX_LIFE + 600}, "intent_expired"),
     "of another wallet": (lambda: {"wallet": bytes(32)}, "intent_mismatch"),
     "under another policy": (lambda: {"policy": bytes(32)}, "intent_mismatch"),
-    "with a derivation path": (lambda: {"path": (0,)}, "intent_mismatch"),
+    "with a hardened step": (lambda: {"path": (1 << 31,)}, "malformed_message"),
+    "with a path that is too long": (lambda: {"path": (0,) * 6}, "malformed_message"),
+    "of another chain than its bytes": (lambda: {"chain": "evm:1"}, "intent_mismatch"),
+    "of a chain of another kind": (lambda: {"chain": "bitcoin:regtest"}, "intent_mismatch"),
+    "of no chain": (lambda: {"chain": ""}, "intent_mismatch"),
     "of a kind that none is": (lambda: {"kind": "digest", "payload": bytes(32)}, "unsupported_transaction"),
 }
 
@@ -136,12 +142,12 @@ def test_an_intent_past_the_hosts_check(
 
 def test_a_message_for_a_wallet_of_transactions(custody: Custody, ecdsa: Wallet) -> None:
     """What looks like a message could be a transaction's digest."""
-    intent = custody.intent(ecdsa, kind="message", payload=TRANSACTION.digest().hex().encode())
+    intent = custody.intent(ecdsa, kind="message", chain="", payload=TRANSACTION.digest().hex().encode())
     every_signer_refuses(custody, ecdsa, "intent_mismatch", intent.encode(), custody.approve(intent))
 
 
 def test_a_transaction_for_a_wallet_of_messages(custody: Custody, ed25519: Wallet) -> None:
-    intent = custody.intent(ed25519, kind="evm-transaction", payload=TRANSACTION.encode())
+    intent = custody.intent(ed25519, kind="evm-transaction", chain="evm:31337", payload=TRANSACTION.encode())
     every_signer_refuses(custody, ed25519, "intent_mismatch", intent.encode(), custody.approve(intent))
 
 
@@ -195,10 +201,10 @@ def test_an_intent_in_other_bytes(custody: Custody, ecdsa: Wallet) -> None:
     for other, code in (
         (raw + b"\0", "malformed_cbor"),
         (raw[:-1], "malformed_cbor"),
-        (b"\xb8\x0a" + raw[1:], "malformed_cbor"),
+        (b"\xb8\x0b" + raw[1:], "malformed_cbor"),
         (cbor.encode(_without(raw, "policy")), "malformed_message"),
         (cbor.encode(_without(raw, "policy") | {"policy": intent.policy, "digest": bytes(32)}), "malformed_message"),
-        (cbor.encode(_without(raw, "v") | {"v": 2}), "malformed_message"),
+        (cbor.encode(_without(raw, "v") | {"v": 1}), "malformed_message"),
     ):
         every_signer_refuses(custody, ecdsa, code, other, signature)
 
@@ -219,7 +225,7 @@ def test_two_signers_of_the_three_by_name(custody: Custody, ecdsa: Wallet) -> No
     """Through the relay: the host learns who refused, and asks on until nobody is left who might agree."""
     intent = custody.intent(ecdsa, payload=transaction(value=LIMIT + 1))
     with pytest.raises(SigningFailed) as failed:
-        custody.send(ecdsa, intent, TRANSACTION.digest())
+        custody.send(ecdsa, intent, [ToSign(TRANSACTION.digest())])
     assert failed.value.cause.code == "policy_limit" and not failed.value.last_left
     assert {refusal.code for refusal in failed.value.refusals.values()} == {"policy_limit"}
     assert len(failed.value.refusals) >= 2

@@ -8,6 +8,7 @@ import dataclasses
 import pytest
 
 from strongroom import schemes
+from strongroom.chains.effects import ToSign
 from strongroom.channel.session import COUNTER, ID
 from strongroom.errors import Refusal
 from strongroom.signer.ceremonies import MAX_INFLIGHT
@@ -354,7 +355,7 @@ def test_two_intents_under_one_request_id(custody: Custody, wallet: Wallet) -> N
             with refused("request_conflict", by=name):
                 custody.start(name, "sign.start", body | {"tickets": list(custody.tickets(names)), "attempt": 1})
     with pytest.raises(SigningFailed) as failed:
-        custody.send(wallet, other, bytes(32))
+        custody.send(wallet, other, [ToSign(bytes(32))])
     assert failed.value.cause.code == "request_conflict"
     assert custody.sign(wallet, first, intent=intent).signers == first
 

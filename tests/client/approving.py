@@ -53,7 +53,8 @@ class Approving(Custody):
 
     def transfer(self, to: bytes = ACME, value: int = ETHER, **changes: Any) -> SignedIntent:
         payload = Transaction(CHAIN_ID, 0, 1, 10**9, 21_000, to, value).encode()
-        return self.hold(sign_intent(self.body, "evm-transaction", payload, self.requester, **changes))
+        chain = f"evm:{CHAIN_ID}"
+        return self.hold(sign_intent(self.body, "evm-transaction", payload, self.requester, chain=chain, **changes))
 
     def hold(self, signed: SignedIntent) -> SignedIntent:
         self.held[signed.intent.request.hex()] = signed

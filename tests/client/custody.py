@@ -19,6 +19,7 @@ from strongroom.chains.evm import Transaction
 from strongroom.evidence.statement import Mode
 from strongroom.intent.intent import Intent
 from strongroom.policy.document import Policy
+from strongroom.schemes import keccak256
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.certificate import (
     Body,
@@ -174,7 +175,9 @@ class Custody:
             transaction = Transaction.decode(intent.payload)
             driver.run_pair(self.shares[0], self.shares[1])
             signature = driver.run_sign(self.shares[:2], transaction.digest())
-            answer["transaction"] = {"raw": transaction.signed(signature).hex()}
+            raw = transaction.signed(signature)
+            answer |= {"signatures": [signature.hex()], "result": raw.hex()}
+            answer["transaction"] = {"raw": raw.hex(), "hash": keccak256(raw).hex()}
         return answer
 
 

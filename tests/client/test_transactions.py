@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+import coincurve
 import httpx
 import pytest
 
@@ -91,6 +92,9 @@ def test_signed_by_another_key(ethereum: Custody) -> None:
         return {**honest, "transaction": {**honest["transaction"], "raw": raw.hex()}}
 
     ethereum.lies["requests"] = lie
+    assert refusal(ethereum, Transfer(TO, 5)).code == "signed_mismatch"
+    other = coincurve.PrivateKey(b"\1" * 32).sign_recoverable(b"\2" * 32, hasher=None)
+    ethereum.lies["requests"] = lambda honest: {**honest, "signatures": [other.hex()]}
     assert refusal(ethereum, Transfer(TO, 5)).code == "signed_mismatch"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from eth_account import Account
+from eth_account.messages import encode_defunct
 
 from strongroom import schemes
+from strongroom.chains import evm
 from strongroom_client.cluster import Cluster
 from strongroom_client.cluster.chain import ACCOUNTS
+from strongroom_client.wallets import Verified
 from tests.cluster.commands import at, strongroom
 from tests.fixtures_cluster import ECDSA, ED25519, ETHER, Running
 
@@ -110,6 +114,48 @@ def test_message_is_signed(live: Running) -> None:
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(ran.json["public_key"]))
     key.verify(bytes.fromhex(ran.json["signature"]), bytes.fromhex(ran.json["message"]))
     assert bytes.fromhex(ran.json["message"]).endswith(b"\nHello")
+
+
+def test_texts_are_signed_as_each_chains_wallets_sign_them(live: Running) -> None:
+    ecdsa, ed25519 = live.wallet(ECDSA), live.wallet(ED25519)
+
+    def signed(wallet: Verified, chain: str, *more: str) -> str:
+        ran = at(live.cluster, "message", "sign", "Hello", "--wallet", wallet.wallet, "--chain", chain, *more, "--json")
+        assert ran.status == 0, ran.err
+        signature: str = ran.json["signature"]
+        return signature
+
+    def recovered(signature: str) -> str:
+        address: str = Account.recover_message(encode_defunct(text="Hello"), signature="0x" + signature)
+        return address
+
+    assert recovered(signed(ecdsa, "evm:31337")) == ecdsa.address
+    derived = evm.checksum(evm.address(ecdsa.body.keys.key((0, 5))))
+    assert recovered(signed(ecdsa, "evm:31337", "--path", "m/0/5")) == derived
+    assert signed(ecdsa, "bitcoin:regtest").startswith("smp")
+    assert len(bytes.fromhex(signed(ed25519, "solana:localnet"))) == 64
+    ran = at(live.cluster, "message", "sign", "Hello", "--wallet", ecdsa.wallet, "--chain", "evm:1")
+    assert ran.status == 1 and "policy_chain" in ran.err
+
+
+def test_a_transaction_that_somebody_else_made_is_explained_and_signed(live_ethereum: Running, tmp_path: Path) -> None:
+    live, wallet = live_ethereum, live_ethereum.wallet(ECDSA)
+    derived = evm.checksum(evm.address(wallet.body.keys.key((0, 5))))
+    live.cluster.chain.fund(derived, ETHER)
+    made = evm.Transaction(31337, 0, 1, 10**10, 21_000, bytes.fromhex(ACCOUNTS[1][2:]), 5)
+    file = tmp_path / "unsigned"
+    file.write_text(made.encode().hex())
+    common = ("tx", "sign", "--wallet", wallet.wallet, "--chain", "evm:31337")
+    ran = at(live.cluster, *common, file, "--path", "m/0/5", "--json")
+    assert ran.status == 0, ran.err
+    assert "moves" in ran.err and ACCOUNTS[1].lower() in ran.err
+    sender = Account.recover_transaction("0x" + ran.json["result"])
+    assert sender == derived
+    assert at(live.cluster, "tx", "wait", ran.json["request"], "--json").json["transaction"]["status"] == "succeeded"
+    stranger = dataclasses.replace(made, to=bytes(19) + b"\1")
+    ran = at(live.cluster, *common, stranger.encode().hex())
+    assert ran.status == 1 and "policy_recipient" in ran.err
+    assert at(live.cluster, *common[:-1], "evm", made.encode().hex()).status == 2
 
 
 def test_evidence_is_shown_saved_and_verified(live: Running, tmp_path: Path) -> None:

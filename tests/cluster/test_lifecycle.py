@@ -38,7 +38,7 @@ def send(live: Running, *signers: str) -> Json:
 
 def sign(live: Running, scheme: str, text: str = "a text") -> Json:
     with live.cluster.api() as api:
-        return messages.sign(api, live.wallet(scheme).body, text, live.cluster.requester())[1]
+        return messages.sign(api, live.wallet(scheme).body, text, live.cluster.requester())[2]
 
 
 @pytest.mark.parametrize("scheme", [ED25519, BIP340, MUSIG2])
@@ -128,7 +128,7 @@ def test_larger_cluster(clusters: Clusters) -> None:
     assert "?" not in at(cluster, "signer", "list").out
     wallet = cluster.create_wallet(ED25519, threshold=3)
     with cluster.api() as api:
-        _, answer = messages.sign(api, wallet.body, "3 of 5", cluster.requester())
+        _, _, answer = messages.sign(api, wallet.body, "3 of 5", cluster.requester())
     assert len(answer["signers"]) == 3
 
 

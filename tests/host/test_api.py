@@ -161,7 +161,7 @@ def test_a_request_and_the_same_request(client: FlaskClient, world: World, walle
     first = client.post("/v1/requests", json=sent)
     assert first.status_code == 201
     request = schemas.Request.model_validate(first.get_json())
-    assert request.state == "signed" and request.transaction is None and request.signature
+    assert request.state == "signed" and request.transaction is None and request.signatures
     world[1].asked.clear()
     again = client.post("/v1/requests", json=sent)
     assert again.status_code == 200 and again.get_json() == first.get_json()

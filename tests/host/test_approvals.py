@@ -76,7 +76,7 @@ def test_a_request_waits_and_the_last_approval_has_it_signed(world: World, custo
     assert still.state == "pending" and asked(world) == 0
     assert custody.missing(still) == ("2 of treasury must approve, and 1 of treasury did",)
     signed = custody.approve(waiting.request, approval(waiting, by=BOB))
-    assert signed.state == "signed" and signed.signature is not None
+    assert signed.state == "signed" and signed.signatures
     assert custody.missing(signed) == ()
     assert [state for state, _, _ in signed.history] == [
         "received",

@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from strongroom.errors import Refusal
+from strongroom.wire import cbor
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.migrate import migrate
 from strongroom_host.storage.requests import Request, Requests
@@ -124,7 +125,8 @@ def test_no_second_transaction_of_a_nonce_while_one_may_be_signed(requests: Requ
 
 def test_the_next_nonce_counts_what_may_still_be_mined(requests: Requests) -> None:
     for number, left in enumerate(STATES):
-        requests.reserve(request(number, at=left, chain_id=1, nonce=10 + number))
+        slot = f"{'aa' * 32}:1:{10 + number}"
+        requests.reserve(request(number, at=left, chain_id=1, nonce=10 + number, slot=slot))
     mined_or_never = {"received", "judged", "confirmed", "refused", "failed", "expired"}
     highest = max(10 + number for number, left in enumerate(STATES) if left not in mined_or_never)
     assert requests.next_nonce("aa" * 32, 1) == highest + 1
@@ -220,9 +222,9 @@ def test_only_what_must_not_be_forgotten_waits_for_the_disk(database: Database) 
 def test_a_result_that_was_not_synced_survives_the_process(requests: Requests, tmp_path: Path) -> None:
     kept = request(at="unknown")
     requests.reserve(kept)
-    requests.move(kept, "signed", durable=False, changed={"signature": b"s"})
+    requests.move(kept, "signed", durable=False, changed={"signatures": (b"s",)})
     with sqlite3.connect(tmp_path / "host.db") as other:
-        assert other.execute("select state, signature from requests").fetchall() == [("signed", b"s")]
+        assert other.execute("select state, signatures from requests").fetchall() == [("signed", cbor.encode([b"s"]))]
 
 
 def test_a_commit_that_fails_tells_everybody_and_the_next_one_works(

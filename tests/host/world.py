@@ -194,6 +194,7 @@ class World:
             "requester": self.requester.public_key().public_bytes_raw(),
             "expiry": int(time.time()) + 600,
             "policy": self.policy.digest(),
+            "chain": f"evm:{CHAIN_ID}" if kind == "evm-transaction" else "",
             **changes,
         }
         return Intent(**fields)  # type: ignore[arg-type]

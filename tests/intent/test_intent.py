@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.errors import Refusal
-from strongroom.intent.intent import Intent, intent_id, intent_signing_bytes
+from strongroom.intent.intent import MAX_SIZE, Intent, intent_id, intent_signing_bytes
 from strongroom.wire import cbor
 from tests.wallet.orders import REQUESTER, REQUESTER_KEYS
 from tests.wire.refused import refused
@@ -28,18 +28,20 @@ def value(**changes: Any) -> bytes:
 def test_the_bytes_are_those_of_the_specification() -> None:
     assert HONEST.encode() == cbor.encode(
         {
-            "v": 1,
+            "v": 2,
             "wallet": bytes(32),
             "path": [],
             "kind": "message",
+            "chain": "",
             "payload": b"hello",
             "request": bytes(16),
+            "replaces": None,
             "requester": REQUESTER,
             "expiry": 1_800_000_000,
             "policy": b"\1" * 32,
         }
     )
-    assert HONEST.intent_id == hashlib.sha256(b"strongroom/intent/v1" + HONEST.encode()).digest()
+    assert HONEST.intent_id == hashlib.sha256(b"strongroom/intent/v2" + HONEST.encode()).digest()
     assert HONEST.intent_id == intent_id(HONEST.encode())
     assert intent_signing_bytes(HONEST.intent_id) == b"strongroom/request/v1" + HONEST.intent_id
 
@@ -47,16 +49,22 @@ def test_the_bytes_are_those_of_the_specification() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"v": 2}, "malformed_message"),
+        ({"v": 1}, "malformed_message"),
         ({"v": True}, "malformed_message"),
         ({"wallet": bytes(31)}, "malformed_message"),
-        ({"path": [0]}, "intent_mismatch"),
-        ({"path": None}, "intent_mismatch"),
-        ({"path": {}}, "intent_mismatch"),
+        ({"path": [2**31]}, "malformed_message"),
+        ({"path": [True]}, "malformed_message"),
+        ({"path": [0] * 6}, "malformed_message"),
+        ({"path": None}, "malformed_message"),
+        ({"path": {}}, "malformed_message"),
+        ({"chain": None}, "malformed_message"),
+        ({"chain": "x" * 65}, "malformed_message"),
+        ({"replaces": bytes(15)}, "malformed_message"),
+        ({"replaces": bytes(16)}, "malformed_message"),
         ({"kind": "digest"}, "unsupported_transaction"),
         ({"kind": "evm-message"}, "unsupported_transaction"),
         ({"kind": 1}, "malformed_message"),
-        ({"payload": bytes(128 * 1024 + 1)}, "malformed_message"),
+        ({"payload": bytes(MAX_SIZE)}, "malformed_message"),
         ({"payload": "hello"}, "malformed_message"),
         ({"request": bytes(15)}, "malformed_message"),
         ({"requester": bytes(33)}, "malformed_message"),
@@ -65,14 +73,15 @@ def test_the_bytes_are_those_of_the_specification() -> None:
         ({"policy": None}, "malformed_message"),
         ({"more": 1}, "malformed_message"),
     ],
-    ids=range(17),
+    ids=range(23),
 )
 def test_another_form_is_refused(changes: dict[str, Any], code: str) -> None:
     refused(code, Intent.decode, value(**changes))
 
 
 def test_the_largest_payload_is_read() -> None:
-    assert len(Intent.decode(value(payload=bytes(128 * 1024))).payload) == 128 * 1024
+    size = MAX_SIZE - 512
+    assert len(Intent.decode(value(payload=bytes(size))).payload) == size
 
 
 @given(st.data())
@@ -96,6 +105,9 @@ def test_every_field_is_signed() -> None:
     changed: list[dict[str, Any]] = [
         {"wallet": b"\1" + bytes(31)},
         {"kind": "evm-transaction"},
+        {"chain": "evm:1"},
+        {"path": (0,)},
+        {"replaces": b"\1" * 16},
         {"payload": b"hellO"},
         {"request": b"\1" + bytes(15)},
         {"requester": other},

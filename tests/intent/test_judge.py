@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import coincurve
 import pytest
 from eth_account._utils.legacy_transactions import serializable_unsigned_transaction_from_dict
 
 from strongroom.approval import Demand
 from strongroom.chains import evm, message
+from strongroom.chains.bitcoin.keys import WalletKeys
+from strongroom.intent.decoding import decode
 from strongroom.intent.intent import MAX_LIFE, Intent, Kind
-from strongroom.intent.judge import decode, judge
+from strongroom.intent.judge import Judged, Wallet, judge
 from strongroom.policy.decide import Circumstances
 from strongroom.policy.document import Policy
 from strongroom.policy.terms import Tier
@@ -39,13 +42,26 @@ WALLET = bytes(range(32))
 PLAIN = evm.Transaction(31337, 0, 1, 10**9, 21_000, RECIPIENT, ETHER)
 
 
+KEY = coincurve.PrivateKey(b"\7" * 32).public_key.format()
+
+
+def keys(scheme: str) -> WalletKeys:
+    return WalletKeys(scheme, bytes(32), None) if scheme == ED25519 else WalletKeys(scheme, KEY, bytes(32))
+
+
 def intent(kind: Kind, payload: bytes, **changes: Any) -> Intent:
-    honest = Intent(WALLET, kind, payload, bytes(16), REQUESTER, NOW + 60, POLICY.digest())
+    chain = "evm:31337" if kind == "evm-transaction" else ""
+    honest = Intent(WALLET, kind, payload, bytes(16), REQUESTER, NOW + 60, POLICY.digest(), chain)
     return dataclasses.replace(honest, **changes)
 
 
 TRANSFER = intent("evm-transaction", PLAIN.encode())
 MESSAGE = intent("message", "grüße".encode())
+
+
+def asked_of(wanted: Order, asked: Intent, signature: bytes) -> Judged:
+    wallet = Wallet(WALLET, wanted, keys(wanted.scheme))
+    return judge(asked, signature, wallet, wanted.policy, Circumstances(NOW), ())
 
 
 def judged(asked: Intent, scheme: str, **changes: Any) -> bytes:
@@ -55,7 +71,8 @@ def judged(asked: Intent, scheme: str, **changes: Any) -> bytes:
         asked = dataclasses.replace(asked, policy=made.policy.digest())
     key = REQUESTER_KEYS.get(asked.requester, REQUESTER_KEYS[REQUESTER])
     signature = key.sign(b"strongroom/request/v1" + asked.intent_id)
-    return judge(asked, signature, made, WALLET, made.policy, Circumstances(NOW), ()).message
+    (only,) = asked_of(made, asked, signature).to_sign
+    return only.message
 
 
 def test_ecdsa_signs_the_hash_of_the_unsigned_transaction() -> None:
@@ -124,7 +141,7 @@ def test_every_requester_of_the_policy_may_ask_and_only_for_itself() -> None:
     asked = dataclasses.replace(TRANSFER, requester=other)
     judged(asked, ECDSA)
     foreign = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    refused("intent_signature", judge, asked, foreign, order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW), ())
+    refused("intent_signature", asked_of, order(scheme=ECDSA), asked, foreign)
 
 
 def test_a_requester_that_the_policy_dropped_is_refused() -> None:
@@ -134,7 +151,8 @@ def test_a_requester_that_the_policy_dropped_is_refused() -> None:
 
 
 def with_transaction(**changes: Any) -> Intent:
-    return dataclasses.replace(TRANSFER, payload=dataclasses.replace(PLAIN, **changes).encode())
+    changed = dataclasses.replace(PLAIN, **changes)
+    return dataclasses.replace(TRANSFER, payload=changed.encode(), chain=f"evm:{changed.chain_id}")
 
 
 @pytest.mark.parametrize(
@@ -206,13 +224,13 @@ def test_policies_without_a_kind_refuse_it() -> None:
 def test_what_was_judged_is_what_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Should the decoder ever accept a second form, nothing of it is signed."""
     monkeypatch.setattr(evm.Transaction, "encode", lambda self: b"\2 another form")
-    refused("malformed_transaction", decode, TRANSFER, order(scheme=ECDSA))
+    refused("malformed_transaction", decode, TRANSFER, keys(ECDSA))
 
 
 def test_the_signature_is_checked_before_the_payload_is_decoded() -> None:
     """A host without a requester's key learns nothing of the policy, and costs nothing."""
     garbage = dataclasses.replace(TRANSFER, payload=b"garbage")
-    refused("intent_signature", judge, garbage, bytes(64), order(scheme=ECDSA), WALLET, POLICY, Circumstances(NOW), ())
+    refused("intent_signature", asked_of, order(scheme=ECDSA), garbage, bytes(64))
 
 
 def test_the_orders_own_policy_judges() -> None:
@@ -221,7 +239,7 @@ def test_the_orders_own_policy_judges() -> None:
     strict: Order = order(scheme=ECDSA, policy=dataclasses.replace(POLICY, rules=rules))
     asked = dataclasses.replace(TRANSFER, policy=strict.policy.digest())
     signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    refused("policy_limit", judge, asked, signature, strict, WALLET, strict.policy, Circumstances(NOW), ())
+    refused("policy_limit", asked_of, strict, asked, signature)
 
 
 ALICE = held("alice")
@@ -240,20 +258,32 @@ APPROVED = dataclasses.replace(
 def test_what_the_policy_demands_must_have_been_approved() -> None:
     asked = dataclasses.replace(TRANSFER, policy=APPROVED.digest())
     signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    ordered = order(scheme=ECDSA, policy=APPROVED)
-    common = (asked, signature, ordered, WALLET, APPROVED, Circumstances(NOW))
+    common = (
+        asked,
+        signature,
+        Wallet(WALLET, order(scheme=ECDSA, policy=APPROVED), keys(ECDSA)),
+        APPROVED,
+        Circumstances(NOW),
+    )
     demanded = judge(*common, None).demands
     assert demanded == (Demand((("treasury", 1),)),)
     refused("approval_missing", judge, *common, ())
     refused("approval_rejected", judge, *common, (ALICE.approval(asked.intent_id, "reject"),))
     refused("approval_invalid", judge, *common, (ALICE.approval(TRANSFER.intent_id),))
-    assert judge(*common, (ALICE.approval(asked.intent_id),)).message == PLAIN.digest()
+    (only,) = judge(*common, (ALICE.approval(asked.intent_id),)).to_sign
+    assert only.message == PLAIN.digest()
 
 
 def test_a_veto_counts_where_nothing_is_demanded() -> None:
     small = dataclasses.replace(PLAIN, value=1).encode()
     asked = dataclasses.replace(TRANSFER, payload=small, policy=APPROVED.digest())
     signature = REQUESTER_KEYS[REQUESTER].sign(b"strongroom/request/v1" + asked.intent_id)
-    common = (asked, signature, order(scheme=ECDSA, policy=APPROVED), WALLET, APPROVED, Circumstances(NOW))
+    common = (
+        asked,
+        signature,
+        Wallet(WALLET, order(scheme=ECDSA, policy=APPROVED), keys(ECDSA)),
+        APPROVED,
+        Circumstances(NOW),
+    )
     assert judge(*common, ()).demands == ()
     refused("approval_rejected", judge, *common, (ALICE.approval(asked.intent_id, "reject"),))

@@ -21,10 +21,15 @@ from typing import Any, Final, cast
 
 from strongroom import schemes
 from strongroom.chains import evm
+from strongroom.chains.bitcoin.keys import WalletKeys
+from strongroom.chains.effects import ToSign
+from strongroom.channel import bundle
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import Root
+from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
-from strongroom.intent.judge import to_sign
+from strongroom.policy.document import Policy
+from strongroom.signer.exhaustion import Bounds
 from strongroom.signer.machine import Signer
 from strongroom.wallet.certificate import Body, TestSignature, covering_sets, test_message
 from strongroom.wallet.order import Member, Order, SignedOrder
@@ -76,6 +81,7 @@ class Plan:
     threshold: int = 2
     parties: int = 3
     nonce: bytes = field(default_factory=lambda: os.urandom(32))
+    policy: Policy = POLICY
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,7 +98,9 @@ class Plan:
         threshold = self.parties if self.scheme == MUSIG2 else self.threshold
         roster = tuple(map(self.member, self.names))
         return order(
-            self.parties, self.scheme, **{"threshold": threshold, "roster": roster, "nonce": self.nonce, **changes}
+            self.parties,
+            self.scheme,
+            **{"threshold": threshold, "roster": roster, "nonce": self.nonce, "policy": self.policy, **changes},
         )
 
 
@@ -101,6 +109,7 @@ class Node:
 
     def __init__(self, name: str, root: Root, sealer: MemorySealer | None = None) -> None:
         self.name = name
+        self.bounds = Bounds()
         self.configuration = configuration(name, root)
         self.clock = Clock()
         self.sealer = sealer or MemorySealer()
@@ -111,7 +120,9 @@ class Node:
     def start(self) -> None:
         """And every further time: a restart, after which nothing is left but what was sealed."""
         self.attester = authorities().attester(self._root, self.configuration, self.clock)
-        self.signer = Signer(self.configuration, self.sealer, self.attester, self.clock, os.urandom, self.health)
+        self.signer = Signer(
+            self.configuration, self.sealer, self.attester, self.clock, os.urandom, self.health, self.bounds
+        )
 
     def call(self, operation: str, **body: Any) -> Answer:
         """Raises the signer's Refusal."""
@@ -285,12 +296,14 @@ class Cluster:
     def intent(self, text: str = "hello", **changes: Any) -> Intent:
         """What the wallet's scheme signs: a message, or a transfer whose value stands in the text's length."""
         kind: Kind = "message"
-        payload = text.encode()
+        payload, chain = text.encode(), ""
         if schemes.suite(self.order.scheme).digest:
-            kind = "evm-transaction"
+            kind, chain = "evm-transaction", "evm:31337"
             payload = evm.Transaction(31337, 0, 1, 10**9, 21_000, RECIPIENT, ETHER - len(text)).encode()
         expiry = self[self.names[0]].clock.time + 3600
-        honest = Intent(self.wallet, kind, payload, os.urandom(16), REQUESTER, expiry, POLICY.digest())
+        honest = Intent(
+            self.wallet, kind, payload, os.urandom(16), REQUESTER, expiry, self.order.policy.digest(), chain
+        )
         return dataclasses.replace(honest, **changes)
 
     # Whole steps
@@ -303,11 +316,27 @@ class Cluster:
         self.dealt, self.wallet, self.public_key = first, first["wallet"], first["public_key"]
         return self
 
+    @property
+    def keys(self) -> WalletKeys:
+        return WalletKeys(self.order.scheme, self.public_key, self.dealt["chain_code"])
+
+    def to_sign(self, intent: Intent) -> tuple[ToSign, ...]:
+        return decode(intent, self.keys).to_sign
+
+    def message(self, intent: Intent) -> bytes:
+        """The one that is signed."""
+        (only,) = self.to_sign(intent)
+        return only.message
+
     def combined(self, steps: Mapping[str, Answer], message: bytes) -> bytes:
         """The one signature, verified."""
-        session = next(iter(steps.values()))["ceremony"]
+        (signature,) = self.all_combined(steps, [ToSign(message)])
+        return signature
+
+    def all_combined(self, steps: Mapping[str, Answer], to_sign: Sequence[ToSign]) -> list[bytes]:
+        ceremony = next(iter(steps.values()))["ceremony"]
         parts = [(self.order.index(name), step["result"]) for name, step in steps.items()]
-        return schemes.combine(self.order.scheme, self.dealt["package"], session, message, parts)
+        return bundle.combine(self.order.scheme, self.dealt["package"], ceremony, to_sign, parts)
 
     def test_signature(self, names: tuple[str, ...]) -> TestSignature:
         steps = self.testing(names).all()
@@ -348,8 +377,8 @@ class Cluster:
 
     def sign(self, intent: Intent, names: Sequence[str], **body: Any) -> bytes:
         steps = self.signing(intent, names, **body).all()
-        signature = self.combined(steps, to_sign(intent, self.order))
-        assert schemes.verify(self.order.scheme, self.public_key, to_sign(intent, self.order), signature)
+        signature = self.combined(steps, self.message(intent))
+        assert schemes.verify(self.order.scheme, self.public_key, self.message(intent), signature)
         return signature
 
 

@@ -13,9 +13,9 @@ import pytest
 from strongroom import schemes, signatures
 from strongroom.channel.envelope import Envelope
 from strongroom.errors import Refusal
-from strongroom.intent.judge import to_sign
 from strongroom.signer import tickets
 from strongroom.signer.ceremonies import MAX_IDLE, MAX_INFLIGHT, MAX_SKEW
+from strongroom.signer.exhaustion import Bounds
 from strongroom.wire import cbor
 from tests.signer.cluster import NOW, Cluster, Message, Run, loaded
 from tests.signer.corrupt import Said, corrupt, reform
@@ -115,7 +115,7 @@ def test_a_refused_start_spends_no_ticket(cluster: Cluster) -> None:
     run = signing(cluster, tickets=[own, bytes(16)])
     refused("channel_missing", run.start, "a")
     cluster.link("a", "b")
-    others = [signing(cluster).start("a") for _ in range(MAX_INFLIGHT)]
+    others = [signing(cluster).start("a") for _ in range(Bounds().requester_inflight)]
     refused("ceremony_limit", run.start, "a")
     cluster["a"].call("ceremony.abort", ceremony=others[0].identifier("a"))
     run.start("a")
@@ -161,7 +161,7 @@ def test_two_attempts_have_two_ids(cluster: Cluster) -> None:
     first, second = (cluster.signing(intent, PAIR).start() for _ in range(2))
     crossed = [dataclasses.replace(each) for each in second.messages]
     refused("channel_link", first.step, "a", crossed)
-    message = to_sign(intent, cluster.order)
+    message = cluster.message(intent)
     assert cluster.combined(second.finish(), message) != b""
 
 
@@ -227,7 +227,7 @@ def test_a_round_that_is_repeated_or_comes_early_loses_nothing(cluster: Cluster)
         refused("ceremony_round", run.step, "a", run.messages, round=number)
     run.turn()
     assert run.done
-    assert cluster.combined(run.steps, to_sign(intent, cluster.order))
+    assert cluster.combined(run.steps, cluster.message(intent))
     for name in PAIR:
         refused("unknown_ceremony", run.step, name, [], round=1)
 
@@ -299,7 +299,7 @@ def test_the_hosts_order_of_names_does_not_matter(cluster: Cluster) -> None:
     intent = cluster.intent()
     run = cluster.signing(intent, PAIR, set=["b", "a"])
     run.starts["b"][1]["set"] = ["a", "b"]
-    assert cluster.combined(run.all(), to_sign(intent, cluster.order))
+    assert cluster.combined(run.all(), cluster.message(intent))
 
 
 # --- Clocks ---
@@ -339,7 +339,15 @@ def test_a_lie_about_the_clock_is_found_in_every_round() -> None:
 # --- Many, and idle ones ---
 
 
+def unbounded(cluster: Cluster) -> None:
+    """But for the signer's own bound, over all wallets."""
+    cluster["a"].bounds = Bounds(wallet_inflight=1000, requester_inflight=1000)
+    cluster.restart("a")
+    cluster.link("a", "b")
+
+
 def test_ceremonies_in_flight_are_bounded_and_none_is_lost(cluster: Cluster) -> None:
+    unbounded(cluster)
     intent = cluster.intent()
     runs = [cluster.signing(intent, PAIR).start("a") for _ in range(MAX_INFLIGHT)]
     assert cluster["a"].call("status")["inflight"] == MAX_INFLIGHT == 64
@@ -351,6 +359,7 @@ def test_ceremonies_in_flight_are_bounded_and_none_is_lost(cluster: Cluster) -> 
 
 
 def test_idle_ceremonies_make_room(cluster: Cluster) -> None:
+    unbounded(cluster)
     for _ in range(MAX_INFLIGHT):
         signing(cluster).start("a")
     cluster.pass_time(MAX_IDLE)
@@ -386,11 +395,11 @@ def test_many_ceremonies_of_one_wallet_run_at_once(cluster: Cluster) -> None:
     for run in reversed(runs):
         run.turn()
     signatures = [
-        cluster.combined(run.steps, to_sign(intent, cluster.order)) for run, intent in zip(runs, intents, strict=True)
+        cluster.combined(run.steps, cluster.message(intent)) for run, intent in zip(runs, intents, strict=True)
     ]
     assert len(set(signatures)) == len(runs)
     assert all(
-        schemes.verify(cluster.order.scheme, cluster.public_key, to_sign(intent, cluster.order), signature)
+        schemes.verify(cluster.order.scheme, cluster.public_key, cluster.message(intent), signature)
         for intent, signature in zip(intents, signatures, strict=True)
     )
 

@@ -15,7 +15,6 @@ from strongroom import schemes
 from strongroom.channel.blame import equivocators
 from strongroom.channel.envelope import Envelope
 from strongroom.errors import Refusal
-from strongroom.intent.judge import to_sign
 from strongroom.wallet.record import Record
 from strongroom.wire import cbor
 from tests.signer.cluster import Cluster, Plan, Run, loaded
@@ -39,7 +38,7 @@ def test_every_scheme_gives_a_wallet_that_signs(scheme: str) -> None:
         cluster.pair(*names)
     intent = cluster.intent()
     signature = cluster.sign(intent, names)
-    message = to_sign(intent, cluster.order)
+    message = cluster.message(intent)
     assert not schemes.verify(scheme, cluster.public_key, hashlib.sha256(message).digest(), signature)
 
 

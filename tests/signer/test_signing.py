@@ -16,7 +16,6 @@ from eth_account import Account
 from strongroom import schemes
 from strongroom.chains.evm import Transaction
 from strongroom.intent.intent import MAX_LIFE, Intent
-from strongroom.intent.judge import to_sign
 from strongroom.signer import wallets
 from strongroom.wallet.certificate import Body, test_message
 from tests.signer.cluster import NOW, Cluster, kept, loaded
@@ -51,7 +50,7 @@ N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 def test_ed25519_is_ordinary(cluster: Cluster) -> None:
     for names in combinations(cluster.names, 2):
         intent = cluster.intent()
-        message = to_sign(intent, cluster.order)
+        message = cluster.message(intent)
         Ed25519PublicKey.from_public_bytes(cluster.public_key).verify(cluster.sign(intent, names), message)
 
 
@@ -61,7 +60,7 @@ def test_bip340_verifies_under_the_output_key(scheme: str) -> None:
     intent = cluster.intent()
     signature = cluster.sign(intent, cluster.names if scheme == MUSIG2 else PAIR)
     key = Body.decode(cluster.body or b"").wallet_key
-    assert PublicKeyXOnly(key).verify(signature, to_sign(intent, cluster.order))
+    assert PublicKeyXOnly(key).verify(signature, cluster.message(intent))
 
 
 # --- What is not ---
@@ -116,7 +115,8 @@ def test_a_transaction_over_the_policy_is_refused_by_every_signer(changes: dict[
     """The host's own check does not count; nor is a pairing needed to hear it."""
     cluster = loaded(ECDSA)
     honest = Transaction(31337, 0, 1, 10**9, 21_000, RECIPIENT, ETHER)
-    intent = cluster.intent(payload=dataclasses.replace(honest, **changes).encode())
+    changed = dataclasses.replace(honest, **changes)
+    intent = cluster.intent(payload=changed.encode(), chain=f"evm:{changed.chain_id}")
     run = cluster.signing(intent, PAIR)
     for name in PAIR:
         refused(code, run.start, name)

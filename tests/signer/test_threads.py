@@ -10,7 +10,6 @@ from functools import partial
 import pytest
 
 from strongroom.errors import Refusal
-from strongroom.intent.judge import to_sign
 from tests.signer.cluster import Cluster, loaded
 from tests.wallet.orders import MUSIG2
 
@@ -73,7 +72,7 @@ def test_ceremonies_beside_each_other_all_end(cluster: Cluster) -> None:
     def sign(number: int) -> None:
         names = [("a", "b"), ("b", "c"), ("a", "c")][number % 3]
         steps = cluster.signing(intents[number], names).all()
-        signatures.add(cluster.combined(steps, to_sign(intents[number], cluster.order)))
+        signatures.add(cluster.combined(steps, cluster.message(intents[number])))
 
     outcomes = at_once([partial(sign, number) for number in range(12)])
     assert outcomes == {"ok": 12}

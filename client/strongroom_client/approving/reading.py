@@ -22,8 +22,8 @@ from strongroom.approval import Approval, Approver, Demand, Tally, tally
 from strongroom.chains import evm, explain
 from strongroom.chains.effects import Allowance, Call, Effects, Signing, ToSign, Transfer
 from strongroom.errors import Refusal
+from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent
-from strongroom.intent.judge import decode
 from strongroom.policy.decide import Circumstances, decide
 from strongroom.policy.document import Policy
 from strongroom.policy.history import NO_HISTORY
@@ -124,7 +124,8 @@ def read(
     if intent.expiry <= now:
         raise Refusal("intent_expired", f"the request expired {now - intent.expiry} seconds ago")
     # 5
-    effects, signed = decode(intent, wallet.order.order)
+    decoded = decode(intent, wallet.keys)
+    effects = decoded.effects
     lines = tuple(_lines(intent, effects, policy))
     refused: str | None = None
     demands: tuple[Demand, ...] = ()
@@ -135,7 +136,7 @@ def read(
         refused = refusal.reason
     newest = max(each.version for each in policies)
     counted = tally(demands, approvals, policy.approvers, intent.intent_id, intent.requester)
-    return Reading(intent, wallet, policy, effects, (ToSign(signed),), lines, counted, demands, refused, newest)
+    return Reading(intent, wallet, policy, effects, decoded.to_sign, lines, counted, demands, refused, newest)
 
 
 def _lines(intent: Intent, effects: Effects, policy: Policy) -> Iterator[Line]:

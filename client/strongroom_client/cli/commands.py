@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from strongroom_client.cli import approve, approver, evidence, init, message, policy, signer, tx, up, wallet
+from strongroom_client.cli import approve, approver, evidence, init, message, policy, sign, signer, tx, up, wallet
 
 app = typer.Typer(
     name="strongroom",
@@ -18,6 +18,7 @@ app.command("init")(init.init)
 app.add_typer(signer.app, name="signer")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(policy.app, name="policy")
+tx.app.command("sign")(sign.sign)
 app.add_typer(tx.app, name="tx")
 app.command("approve")(approve.approve)
 app.add_typer(approver.app, name="approver")

@@ -1,8 +1,8 @@
-"""`strongroom tx send|show|wait|retry|explain`."""
+"""`strongroom tx send|show|wait|retry`; `sign` and `explain` are in files of their own."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import pathlib
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
+from strongroom.intent.finishing import Finished
+from strongroom.intent.intent import Intent
 from strongroom_client import keyfiles, transactions, wallets
 from strongroom_client.api import Json
 from strongroom_client.cli import explain, passphrase
@@ -18,13 +20,16 @@ from strongroom_client.cli.output import AsJson, Config, context, facts, print_j
 from strongroom_client.context import Context
 from strongroom_client.transactions import Transfer
 
-app = typer.Typer(help="Transactions: send, show, wait, explain.", no_args_is_help=True)
+app = typer.Typer(help="Transactions: send, sign, show, wait, explain.", no_args_is_help=True)
 app.command()(explain.explain)
 
 Request = Annotated[str, typer.Argument(help="The request's id.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the block.")]
-Key = Annotated[Path | None, typer.Option("--requester", help="The requester's key. Default: the context's.")]
+Key = Annotated[pathlib.Path | None, typer.Option("--requester", help="The requester's key. Default: the context's.")]
 
+Path = Annotated[
+    str, typer.Option("--path", help="Of the derived key that signs, such as m/0/5. Default: the wallet's own.")
+]
 Signers = Annotated[str, typer.Option(help="The set to try first, comma-separated. Default: the host's choice.")]
 
 
@@ -52,11 +57,11 @@ def send(
     with loaded.api() as api:
         verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
-        transaction, answer = transactions.send(api, verified.body, asked, key, split(signers))
+        signed, answer = transactions.send(api, verified.body, asked, key, split(signers))
         if wait:
             answer = transactions.wait(api, request_name(answer), timeout=timeout, progress=progress)
-            transactions.check(answer, transaction.encode(), verified.body)
-    _print(answer, transaction, as_json)
+            transactions.check(answer, signed.intent, verified.body)
+    _print(answer, Transaction.decode(signed.intent.payload), as_json)
     _require_settled(answer, wait)
 
 
@@ -94,7 +99,7 @@ def _require_settled(answer: Json, waited: bool) -> None:
         raise typer.Exit(1)
 
 
-def load_requester(loaded: Context, key: Path | None, ask: keyfiles.Passphrase) -> Ed25519PrivateKey:
+def load_requester(loaded: Context, key: pathlib.Path | None, ask: keyfiles.Passphrase) -> Ed25519PrivateKey:
     path = key or loaded.requester
     if path is None:
         raise Refusal("bad_context", "no requester's key: name it with --requester or in the context file")
@@ -103,6 +108,11 @@ def load_requester(loaded: Context, key: Path | None, ask: keyfiles.Passphrase) 
 
 def split(signers: str) -> list[str]:
     return [name.strip() for name in signers.split(",") if name.strip()]
+
+
+def written(intent: Intent, finished: Finished) -> str:
+    """BIP-322's signature is text; all else is shown in hexadecimal."""
+    return finished.raw.decode() if intent.kind == "bitcoin-text" else finished.raw.hex()
 
 
 def request_name(answer: Json) -> str:

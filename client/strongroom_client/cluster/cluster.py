@@ -252,17 +252,21 @@ class Cluster:
 
 
 def sample_policy(requester: bytes, limit: int = ETHER) -> dict[str, Any]:
-    """One requester, messages, and transfers of at most `limit` wei on the development chain to its own accounts."""
+    """One requester, texts, and transfers of at most `limit` wei on the development chain to its own accounts.
+
+    Bitcoin's and Solana's networks have no nodes here: texts alone are signed for them.
+    """
     network = f"evm:{chain.CHAIN_ID}"
     coin = f"{network}/native"
     accounts = [{"address": address, "label": f"Account {at}"} for at, address in enumerate(chain.ACCOUNTS, 1)]
     return {
         "requesters": [requester.hex()],
         "lease": "52 weeks",
-        "chains": [network],
+        "chains": [network, "bitcoin:regtest", "solana:localnet"],
         "lists": {"accounts": accounts},
         "rules": [
             {"name": "payments", "kind": "transfer", "assets": [coin], "to": ["accounts"], "most": str(limit)},
+            {"name": "texts", "kind": "text", "chains": [network, "bitcoin:regtest", "solana:localnet"]},
             {"name": "messages", "kind": "message"},
         ],
         "fees": [{"asset": coin, "most": "0.01 ether"}],

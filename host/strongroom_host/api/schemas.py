@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from strongroom.intent.intent import Kind
+
 MOST_HEX = 2 << 20
 
 Hex = Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})*$", max_length=MOST_HEX)]
@@ -217,10 +219,13 @@ class Prepared(Answer):
 
 
 class Transaction(Answer):
-    hash: Hex32
+    """hash: as the chain's tools write it. chain_id, nonce: of EVM alone; block and what follows: where this host has a
+    node of the chain. A transaction of another chain is handed back, for whoever asked to broadcast."""
+
+    hash: str
     raw: Hex
-    chain_id: int
-    nonce: int
+    chain_id: int | None
+    nonce: int | None
     block: int | None
     confirmations: int
     status: Literal["succeeded", "reverted"] | None
@@ -252,7 +257,7 @@ class Request(Answer):
 
     request: Hex16
     wallet: Hex32
-    kind: Literal["evm-transaction", "message"]
+    kind: Kind
     state: Literal[
         "received",
         "pending",
@@ -273,7 +278,10 @@ class Request(Answer):
     missing: list[str] | None
     signers: list[Name]
     attempt: int
-    signature: Hex | None
+    signatures: list[Hex] = Field(description="One for each message, in their order, as the scheme makes them.")
+    result: Hex | None = Field(
+        description="The finished thing: a transaction with its signatures, or what verifiers of the text take."
+    )
     transaction: Transaction | None
     error: dict[str, Any] | None
     history: list[Event]

@@ -7,6 +7,7 @@ from typing import Any
 
 from strongroom import schemes
 from strongroom.chains import evm
+from strongroom.intent.finishing import TRANSACTIONS
 from strongroom.wallet.order import Member
 from strongroom.wire.fields import Fields
 from strongroom_host.relay.relay import EPOCH
@@ -67,7 +68,7 @@ def approval(each: Kept) -> Json:
 def request(each: Request, approvals: Sequence[Kept] | None = None, missing: Sequence[str] | None = None) -> Json:
     """approvals, missing: None in lists, where they are not looked up."""
     transaction = None
-    if each.raw is not None:
+    if each.raw is not None and each.kind in TRANSACTIONS:
         transaction = {
             "hash": each.hash,
             "raw": each.raw.hex(),
@@ -88,7 +89,8 @@ def request(each: Request, approvals: Sequence[Kept] | None = None, missing: Seq
         "missing": None if missing is None else list(missing),
         "signers": list(each.signers),
         "attempt": each.attempt,
-        "signature": None if each.signature is None else each.signature.hex(),
+        "signatures": [signature.hex() for signature in each.signatures],
+        "result": None if each.raw is None else each.raw.hex(),
         "transaction": transaction,
         "error": each.error,
         "history": [{"state": state, "at": at, "reason": reason} for state, at, reason in each.history],

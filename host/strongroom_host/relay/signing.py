@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from strongroom import schemes
+from strongroom.chains.effects import ToSign
+from strongroom.channel import bundle
 from strongroom.errors import Refusal
 from strongroom.wire import cbor
 from strongroom_host.relay.blame import wrong_contributions
@@ -23,7 +25,7 @@ LATE: Final = 10.0
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be signed by whom. message: what `strongroom.intent.judge` gave. preferred: the set to try first."""
+    """What is to be signed by whom. to_sign: as `strongroom.intent.judge` gave it. preferred: the set to try first."""
 
     group: Group
     scheme: str
@@ -32,7 +34,7 @@ class Task:
     intent: bytes
     intent_id: bytes
     intent_signature: bytes
-    message: bytes
+    to_sign: tuple[ToSign, ...]
     preferred: tuple[str, ...] | None = None
     route: Route | None = None
     approvals: tuple[bytes, ...] = ()
@@ -40,7 +42,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Signed:
-    signature: bytes
+    """signatures: in the order of the task's `to_sign`."""
+
+    signatures: tuple[bytes, ...]
     signers: tuple[str, ...]
     attempt: int
 
@@ -136,11 +140,11 @@ def _during(
     return {1: lambda: reservation.begin(attempt, chosen, last=False), count - 1: reservation.before_last}
 
 
-def _combine(task: Task, ceremony: bytes, chosen: tuple[str, ...], lasts: Mapping[str, Last]) -> bytes:
-    """Raises Refusal where the contributions make no valid signature."""
+def _combine(task: Task, ceremony: bytes, chosen: tuple[str, ...], lasts: Mapping[str, Last]) -> tuple[bytes, ...]:
+    """Raises Refusal where the contributions do not make every signature."""
     numbers = {name: task.group.names.index(name) + 1 for name in chosen}
     contributions = [(numbers[name], lasts[name].result) for name in chosen]
-    return schemes.combine(task.scheme, task.package, ceremony, task.message, contributions)
+    return tuple(bundle.combine(task.scheme, task.package, ceremony, task.to_sign, contributions))
 
 
 def _nobodys(chosen: tuple[str, ...], refusal: Refusal) -> Refusal:

@@ -16,6 +16,8 @@ from itertools import combinations
 from typing import Final
 
 from strongroom import schemes
+from strongroom.chains.effects import ToSign
+from strongroom.channel import bundle
 from strongroom.errors import Refusal
 from strongroom.policy.directives import Kind
 from strongroom.wallet.certificate import (
@@ -173,7 +175,7 @@ class Maker:
         )
         ceremony, lasts = self._relay.run(job)
         contributions = [(order.order.index(name), lasts[name].result) for name in chosen]
-        signature = schemes.combine(order.order.scheme, dealt.package, ceremony, message, contributions)
+        (signature,) = bundle.combine(order.order.scheme, dealt.package, ceremony, [ToSign(message)], contributions)
         return TestSignature(chosen, signature)
 
     def _all(self, questions: list[Question], group: Group | None = None) -> list[Fields]:

@@ -13,6 +13,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from strongroom.errors import Refusal
+from strongroom.wire import cbor
+from strongroom.wire.fields import bytes_item
 from strongroom_host.problems import Problem, members
 from strongroom_host.storage.database import Database, Prepared
 from strongroom_host.storage.states import ABANDONED, MAY_BE_SIGNED, State, require, state
@@ -28,7 +30,8 @@ Entry = tuple[State, int, str | None]
 @dataclass(frozen=True)
 class Request:
     """at: milliseconds of the last change. error: a problem's members, or None. slot: wallet, chain and nonce, of which
-    only one transaction can be mined; None for messages. worker: the process that works on it, or None."""
+    only one transaction can be mined; None where it has none. worker: the process that works on it, or None.
+    raw: the finished thing; hash: what its chain calls a transaction (`strongroom.intent.finishing`)."""
 
     request: str
     wallet: str
@@ -43,7 +46,7 @@ class Request:
     attempt: int = 0
     signers: tuple[str, ...] = ()
     worker: int | None = None
-    signature: bytes | None = None
+    signatures: tuple[bytes, ...] = ()
     raw: bytes | None = None
     hash: str | None = None
     block: int | None = None
@@ -157,7 +160,7 @@ class Requests:
         """One more than the highest nonce of a transaction that may still be mined; 0 when there is none."""
         chosen = sa.select(REQUESTS.c.nonce).where(
             REQUESTS.c.wallet == wallet,
-            REQUESTS.c.chain_id == str(chain_id),
+            REQUESTS.c.slot.startswith(f"{wallet}:{chain_id}:"),
             REQUESTS.c.state.in_([*MAY_BE_SIGNED, "signing"]),
         )
         with self._database.read() as connection:
@@ -253,10 +256,19 @@ def _row(request: Request) -> Json:
 
 
 def _column(value: Any) -> Any:
-    """Errors are kept as JSON, sets of signers as a list of names."""
+    """Errors are kept as JSON, sets of signers as a list of names, signatures as one of CBOR."""
     if isinstance(value, dict):
         return json.dumps(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], bytes):
+        return cbor.encode(list(value))
     return ",".join(value) if isinstance(value, tuple) else value
+
+
+def _signatures(kept: bytes) -> tuple[bytes, ...]:
+    rows = cbor.decode(kept)
+    if not isinstance(rows, list):
+        raise ValueError("signatures that none of our programs wrote")
+    return tuple(map(bytes_item, rows))
 
 
 def _transition(request: str, to: State, at: int, reason: str | None) -> Json:
@@ -286,7 +298,7 @@ def _request(row: sa.Row[tuple[Any, ...]], history: dict[str, list[Entry]]) -> R
         attempt=row.attempt,
         signers=tuple(name for name in row.signers.split(",") if name),
         worker=row.worker,
-        signature=row.signature,
+        signatures=() if row.signatures is None else _signatures(row.signatures),
         raw=row.raw,
         hash=row.hash,
         block=row.block,

@@ -1,0 +1,165 @@
+"""How much of a signer one wallet, and one requester of it, may use: at once, and within an hour.
+
+A host asks as often as it likes, with intents that were signed once, and may abort each ceremony that it starts. So
+what is asked for is counted when a ceremony starts, in signatures, and nothing is given back for what fails. The counts
+live in memory: a restart forgets them, and costs whoever restarts the signer more than they are worth.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from strongroom.errors import Refusal
+from strongroom.wire import cbor
+
+_log = logging.getLogger(__name__)
+
+SETUP: Final[Mapping[str, int]] = {"dkg": 200, "pair": 100, "test": 1}
+"""What ceremonies that make no signature for anybody cost, in signatures: by the processor time that they take."""
+
+BUCKETS: Final = 60
+"""Parts of a window that are forgotten one after the other: it is exact to a sixtieth, on the safe side."""
+
+WARN: Final = 0.8
+"""Of a bound: from there on the log says so."""
+
+Key = tuple[bytes, bytes | None]
+"""The wallet's order, and the requester's key; None for the wallet as a whole."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """In signatures. inflight: of ceremonies that have not ended. window: of all that began within `seconds`."""
+
+    wallet_inflight: int = 56
+    requester_inflight: int = 48
+    wallet_window: int = 40_000
+    requester_window: int = 20_000
+    seconds: int = 3600
+
+
+@dataclass
+class _Use:
+    inflight: int = 0
+    spent: int = 0
+    buckets: deque[list[int]] = field(default_factory=deque)
+    warned: bool = False
+
+    def add(self, bucket: int, cost: int) -> None:
+        self.spent += cost
+        if not self.buckets or self.buckets[-1][0] != bucket:
+            self.buckets.append([bucket, 0])
+        self.buckets[-1][1] += cost
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one ceremony asks for. order: the wallet's; requester: None where nobody in particular asked.
+
+    signatures: that are in flight while it runs. cost: what it uses up of the window.
+    """
+
+    order: bytes
+    requester: bytes | None = None
+    signatures: int = 1
+    cost: int = 1
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        whole: Key = (self.order, None)
+        return (whole,) if self.requester is None else (whole, (self.order, self.requester))
+
+
+class Meter:
+    """Thread safe. `now` is the signer's clock, in seconds."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self.bounds = bounds or Bounds()
+        self._uses: dict[Key, _Use] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, load: Load, now: int) -> None:
+        """Counts a ceremony that starts. Raises Refusal, having counted nothing: `ceremony_limit` where too much is in
+        flight, `ceremony_rate` where too much began within the window."""
+        with self._lock:
+            self._forget(now)
+            for key in load.keys:
+                self._require(key, load)
+            for key in load.keys:
+                use = self._uses.setdefault(key, _Use())
+                use.inflight += load.signatures
+                use.add(self._bucket(now), load.cost)
+                self._warn(key, use)
+
+    def end(self, load: Load) -> None:
+        """It is no longer in flight, however it ended. What it used of the window stays used."""
+        with self._lock:
+            for key in load.keys:
+                self._uses[key].inflight -= load.signatures
+
+    def status(self, order: bytes, now: int) -> dict[str, cbor.Value]:
+        """Counters of one wallet and its requesters, as `status` shows them."""
+        with self._lock:
+            self._forget(now)
+            rows: list[cbor.Value] = [
+                [requester, use.inflight, use.spent]
+                for (wallet, requester), use in sorted(self._uses.items(), key=lambda item: item[0][1] or b"")
+                if wallet == order and requester is not None
+            ]
+            whole = self._uses.get((order, None), _Use())
+            return {
+                "inflight": whole.inflight,
+                "spent": whole.spent,
+                "seconds": self.bounds.seconds,
+                "most": [self.bounds.wallet_inflight, self.bounds.wallet_window],
+                "requesters": rows,
+                "requester_most": [self.bounds.requester_inflight, self.bounds.requester_window],
+            }
+
+    def _bucket(self, now: int) -> int:
+        return now * BUCKETS // self.bounds.seconds
+
+    def _forget(self, now: int) -> None:
+        oldest = self._bucket(now) - BUCKETS
+        for key, use in list(self._uses.items()):
+            while use.buckets and use.buckets[0][0] < oldest:
+                use.spent -= use.buckets.popleft()[1]
+            if use.spent < WARN * self._most(key)[1]:
+                use.warned = False
+            if not use.buckets and not use.inflight:
+                del self._uses[key]
+
+    def _most(self, key: Key) -> tuple[int, int]:
+        own = self.bounds
+        if key[1] is None:
+            return own.wallet_inflight, own.wallet_window
+        return own.requester_inflight, own.requester_window
+
+    def _require(self, key: Key, load: Load) -> None:
+        use, (inflight, window) = self._uses.get(key, _Use()), self._most(key)
+        whose = "this wallet" if key[1] is None else "this requester"
+        if use.inflight + load.signatures > inflight:
+            reason = f"{use.inflight} signatures of {whose} are in flight, of at most {inflight}"
+            raise Refusal("ceremony_limit", reason)
+        if use.spent + load.cost > window:
+            reason = f"{use.spent} signatures of {whose} within {self.bounds.seconds} s, of at most {window}"
+            raise Refusal("ceremony_rate", reason)
+
+    def _warn(self, key: Key, use: _Use) -> None:
+        window = self._most(key)[1]
+        if use.spent >= WARN * window and not use.warned:
+            use.warned = True
+            whose = "all requesters" if key[1] is None else f"requester {key[1].hex()[:16]}"
+            _log.warning(
+                "order %s: %d of %d signatures within %d seconds are used up by %s; further ones will be refused",
+                key[0].hex()[:16],
+                use.spent,
+                window,
+                self.bounds.seconds,
+                whose,
+            )
