@@ -58,5 +58,6 @@ def sign(
     answer = submit(api, body, signed, signers)
     finished = check(answer, signed.intent, body)
     if finished is None:
-        raise Refusal("malformed_message", "the host's answer has no signature")
+        missing = "; ".join(map(str, answer.get("missing") or ())) or "the host does not say for what"
+        raise Refusal("approval_missing", f"request {answer.get('request')} waits: {missing}")
     return signed, finished, answer

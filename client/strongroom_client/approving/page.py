@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from strongroom.approval import Approver, approval_digest
-from strongroom.wallet.certificate import Body
 from strongroom_client.approving.keys import base64url
 from strongroom_client.approving.reading import Line, Reading
 from strongroom_client.evidence import show_time
@@ -107,8 +106,9 @@ def _fee(reading: Reading) -> str:
 def _request(reading: Reading) -> dict[str, str]:
     """Values are HTML."""
     intent = reading.intent
-    return {
-        "From": f"<code>{escape(address(reading.wallet))}</code>",
+    replaced = {} if intent.replaces is None else {"Replaces": f"<code>{intent.replaces.hex()}</code>"}
+    return replaced | {
+        "From": f"<code>{escape(reading.key)}</code>",
         "On": escape(reading.effects.chain or "no chain: a text, bound to this wallet"),
         "Asked for by": f"<code>{intent.requester.hex()}</code>",
         "Ends": escape(show_time(intent.expiry)),
@@ -137,7 +137,3 @@ def _demands(reading: Reading) -> str:
 
 def _facts(rows: Mapping[str, str]) -> str:
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items()) + "</dl>"
-
-
-def address(wallet: Body) -> str:
-    return wallet.address

@@ -17,6 +17,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from strongroom.approval import Approval, Approver, Demand, Tally, tally
 from strongroom.chains import evm, explain
@@ -75,9 +76,13 @@ class Reading:
 
     @property
     def code(self) -> str:
-        """What two people compare by another channel: the first 64 bits of the intent id, which covers everything."""
-        text = self.intent.intent_id[:8].hex()
-        return " ".join(text[at : at + 4] for at in range(0, 16, 4))
+        return compare(self.intent)
+
+    @property
+    def key(self) -> str:
+        """Which key signs: the wallet's own, or one derived from it."""
+        path = "/".join(map(str, self.intent.path))
+        return f"{self.wallet.address}, derived by m/{path}" if path else self.wallet.address
 
     @property
     def version(self) -> str:
@@ -97,6 +102,12 @@ class Reading:
                 return approver
         names = ", ".join(each.name for each in self.policy.approvers) or "nobody"
         raise Refusal("unknown_approver", f"the wallet's policy names no approver {name[:32]}; it names {names}")
+
+
+def compare(intent: Intent) -> str:
+    """What two people compare by another channel: the first 64 bits of the intent id, which covers everything."""
+    text = intent.intent_id[:8].hex()
+    return " ".join(text[at : at + 4] for at in range(0, 16, 4))
 
 
 def read(
@@ -153,7 +164,7 @@ def _lines(intent: Intent, effects: Effects, policy: Policy) -> Iterator[Line]:
 def _transfer(transfer: Transfer, policy: Policy) -> Line:
     amount, exact = explain.parts(transfer.asset, transfer.amount)
     known = _known(policy, transfer.to)
-    warnings = [] if known else [UNLISTED]
+    warnings = _unlisted(policy, transfer.to)
     if transfer.amount == 0:
         warnings.append("Nothing is moved: a transfer of zero is often made to plant an address in a history.")
     verb = "Send" if transfer.sender is None else f"Move, out of {_address(transfer.sender)},"
@@ -162,14 +173,18 @@ def _transfer(transfer: Transfer, policy: Policy) -> Line:
 
 def _allowance(allowance: Allowance, policy: Policy) -> Line:
     known = _known(policy, allowance.spender)
+    if allowance.amount == 0 and not allowance.added:
+        verb = f"Take back what may be taken of {explain.token(allowance.asset)}"
+        return Line(verb, to=_address(allowance.spender), known=known)
     if allowance.amount is None:
         amount, exact = f"all of {explain.token(allowance.asset)}", "now and in future"
     else:
         amount, exact = explain.parts(allowance.asset, allowance.amount)
     end = explain.until(allowance.expires)
     warnings = [f"This moves nothing now. It lets somebody take it later without asking again, {end}."]
-    if known is None:
-        warnings.append(UNLISTED)
+    if allowance.added:
+        warnings.append("It is on top of what they may take already.")
+    warnings += _unlisted(policy, allowance.spender)
     return Line("Let somebody take", amount, exact, _address(allowance.spender), known, tuple(warnings))
 
 
@@ -177,8 +192,7 @@ def _call(chain: str, call: Call, policy: Policy) -> Line:
     known = _known(policy, call.contract)
     amount, exact = explain.parts(f"{chain}/native", call.value) if call.value else ("", "")
     warnings = ["What this does is not understood here. Officers allowed this contract and method by name."]
-    if known is None:
-        warnings.append(UNLISTED)
+    warnings += _unlisted(policy, call.contract)
     verb = f"Call method {call.method} of a contract" + (", and pay it" if call.value else "")
     return Line(verb, amount, exact, _address(call.contract), known, tuple(warnings), call.data.hex())
 
@@ -191,13 +205,34 @@ def _signing(intent: Intent, signing: Signing, policy: Policy) -> Line:
     if signing.kind == "text":
         return Line("Sign this text", text=text, warnings=tuple(warnings))
     known = _known(policy, signing.domain) if signing.domain else None
-    if known is None:
-        warnings.append(UNLISTED)
+    warnings += _unlisted(policy, signing.domain or "")
     to = _address(signing.domain) if signing.domain else ""
     return Line(f"Sign typed data {visible(signing.what)} for", to=to, known=known, warnings=tuple(warnings), text=text)
 
 
 UNLISTED = "On no list of the policy. Compare every character of the address with a source of your own."
+
+
+_ENDS: Final = 4
+"""Characters at each end of an address: what many tools show of it, and what is cheap to imitate."""
+
+
+def _unlisted(policy: Policy, address: str) -> list[str]:
+    """What to say of an address that no list has, and of whom it may be meant to be mistaken for."""
+    if _known(policy, address) is not None:
+        return []
+    shape = _shape(address)
+    alike = [
+        f"It begins and ends like {visible(entry.label)} of list {each.name}, and is another address."
+        for each in policy.lists
+        for entry in each.entries
+        if _shape(entry.address) == shape
+    ]
+    return [UNLISTED, *alike[:3]]
+
+
+def _shape(address: str) -> tuple[str, str]:
+    return address.removeprefix("0x")[:_ENDS], address[-_ENDS:]
 
 
 def _known(policy: Policy, address: str) -> Known | None:

@@ -141,8 +141,10 @@ def _print(reading: Reading) -> None:
     for line in reading.lines:
         _print_line(line)
     rows = {"fee": " = ".join(reading.fee)} if reading.fee else {}
+    if intent.replaces is not None:
+        rows["replaces"] = intent.replaces.hex()
     rows |= {
-        "from": reading.wallet.address,
+        "from": reading.key,
         "on": reading.effects.chain or "no chain: a text, bound to this wallet",
         "asked by": intent.requester.hex(),
         "ends": show_time(intent.expiry),

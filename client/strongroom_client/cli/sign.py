@@ -14,7 +14,7 @@ from strongroom.intent.intent import KINDS, Kind
 from strongroom_client import standings, transactions, wallets
 from strongroom_client.cli import explain, passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
-from strongroom_client.cli.tx import Key, Path, Signers, load_requester, request_name, split, written
+from strongroom_client.cli.tx import Key, Path, Signers, load_requester, request_name, say_waiting, split, written
 
 _NAMES: Final = {"bitcoin transaction": "bitcoin-psbt"}
 """Kinds of intents whose name is not chain and kind put together."""
@@ -63,6 +63,7 @@ def sign(
             verified.body, _kind(family, explained.kind), payload, key, chain=chain, path=steps, policy=policy
         )
         answer = transactions.submit(api, verified.body, signed, split(signers))
+        say_waiting(answer, signed.intent)
         finished = transactions.check(answer, signed.intent, verified.body)
     rows = {"request": request_name(answer), "state": answer.get("state")}
     if finished is not None:

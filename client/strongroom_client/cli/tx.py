@@ -15,6 +15,7 @@ from strongroom.intent.finishing import Finished
 from strongroom.intent.intent import Intent
 from strongroom_client import keyfiles, transactions, wallets
 from strongroom_client.api import Json
+from strongroom_client.approving.reading import compare
 from strongroom_client.cli import explain, passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
 from strongroom_client.context import Context
@@ -58,6 +59,7 @@ def send(
         verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
         signed, answer = transactions.send(api, verified.body, asked, key, split(signers))
+        say_waiting(answer, signed.intent)
         if wait:
             answer = transactions.wait(api, request_name(answer), timeout=timeout, progress=progress)
             transactions.check(answer, signed.intent, verified.body)
@@ -92,6 +94,13 @@ def retry(request: Request, config: Config = None, as_json: AsJson = False) -> N
         answer = api.retry(request)
     transactions.raise_failure(answer)
     _print(answer, None, as_json)
+
+
+def say_waiting(answer: Json, intent: Intent) -> None:
+    """What whoever asked tells the approvers, by another channel than the host."""
+    if answer.get("state") == "pending":
+        progress(f"waits: {'; '.join(map(str, answer.get('missing') or ()))}")
+        progress(f"approvers run: strongroom approve {request_name(answer)}, and compare {compare(intent)}")
 
 
 def _require_settled(answer: Json, waited: bool) -> None:
