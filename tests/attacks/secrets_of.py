@@ -27,14 +27,15 @@ _OPEN_KEY: Final = """
 import json, sys
 from pathlib import Path
 from strongroom.signer.configuration import Configuration
-from strongroom_hsm.__main__ import _token
+from strongroom_hsm.__main__ import _read_settings, _token
 from strongroom_hsm.pin import FilePin
 from strongroom_hsm.sealer import Pkcs11Sealer
 from strongroom_hsm.token import Token
 
-file = json.loads(Path(sys.argv[1]).read_text())
-address, labels = _token(file, Configuration.from_json(file["attested"]))
-token = Token(address, FilePin(Path(file["token"]["pin_file"])), labels.load)
+file = _read_settings(Path(sys.argv[1]))
+settings = file.inner("token")
+address, labels = _token(settings, Configuration.from_json(file.raw("attested")))
+token = Token(address, FilePin(Path(settings.text("pin_file"))), labels.load)
 key = Pkcs11Sealer(token).open_key(bytes.fromhex(sys.argv[2]), json.loads(sys.argv[3]))
 print(bytes(key.expose()).hex())
 token.close()

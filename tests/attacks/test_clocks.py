@@ -20,7 +20,7 @@ LIFE = 6
 HOURS = 3600
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def short_lived(breakable: Custody) -> Iterator[Custody]:
     """Both enclaves' certificates live for seconds."""
     plan = breakable.cluster.plan
@@ -50,11 +50,14 @@ def expiries(custody: Custody, order: bytes) -> set[int]:
     return {expires for peer, expires in row["channels"] if peer == B}
 
 
-def test_channels_renewed_while_ceremonies_run(short_lived: Custody, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", [ED25519, ECDSA])
+def test_channels_renewed_while_ceremonies_run(
+    short_lived: Custody, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through the lives of three certificates, two requests at a time, each with the same two signers: not one of them
     is lost or replaced."""
     monkeypatch.setattr(handshake, "RENEW_BEFORE", 0.5)
-    wallet = short_lived.wallet(ECDSA)
+    wallet = short_lived.wallet(scheme)
     short_lived.require_intact(wallet)
     order, seen = wallet.signed_order.order_id, set[int]()
 
@@ -80,7 +83,7 @@ def test_a_channel_that_nobody_renewed(short_lived: Custody) -> None:
     assert short_lived.sign(wallet, (A, B)).signers == (A, B)
 
 
-@pytest.fixture(scope="class")
+@pytest.fixture
 def later(breakable: Custody) -> Iterator[Custody]:
     """Five hours have passed for AWS and its enclaves, which slept; the machine beside the HSM says otherwise."""
     for scheme in (ED25519, ECDSA):
