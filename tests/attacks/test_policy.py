@@ -181,7 +181,7 @@ def test_a_forged_signature_of_the_requester(custody: Custody, ecdsa: Wallet) ->
         every_signer_refuses(custody, ecdsa, "intent_signature", intent.encode(), signature)
 
 
-@pytest.mark.parametrize("field", ["payload", "request", "expiry"])
+@pytest.mark.parametrize("field", ["payload", "request", "expiry", "path", "chain", "kind", "replaces"])
 def test_a_changed_byte_of_the_intent(custody: Custody, ecdsa: Wallet, field: str) -> None:
     """Of what the requester signed: to a value that the policy would allow."""
     intent = custody.intent(ecdsa)
@@ -189,6 +189,10 @@ def test_a_changed_byte_of_the_intent(custody: Custody, ecdsa: Wallet, field: st
         "payload": transaction(value=TRANSACTION.value + 1),
         "request": flipped(intent.request, 0),
         "expiry": intent.expiry + 1,
+        "path": (0,),
+        "chain": "evm:1",
+        "kind": "evm-text",
+        "replaces": bytes(16),
     }
     other = dataclasses.replace(intent, **{field: changed[field]})
     every_signer_refuses(custody, ecdsa, "intent_signature", other.encode(), custody.approve(intent))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from strongroom.approval import Demand
+from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom.intent.intent import Kind
 from strongroom_client.approving import page, reading
@@ -131,8 +132,9 @@ def test_typed_data_are_shown_whole(custody: Approving) -> None:
 
 def test_a_derived_key_is_said_to_be_one(custody: Approving) -> None:
     found = read(custody, "evm-transaction", call(b"", ACME, ETHER), path=(0, 5))
-    assert found.key == f"{custody.body.address}, derived by m/0/5"
-    assert "derived by m/0/5" in page.approval(found, ALICE.approver)
+    derived = evm.checksum(evm.address(custody.body.keys.key((0, 5))))
+    assert found.accounts == (f"{derived} (m/0/5)",) and derived != custody.body.address
+    assert f"{derived} (m/0/5)" in page.approval(found, ALICE.approver)
 
 
 def test_what_is_not_decoded_in_full_is_not_shown(custody: Approving) -> None:

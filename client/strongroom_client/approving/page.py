@@ -108,7 +108,7 @@ def _request(reading: Reading) -> dict[str, str]:
     intent = reading.intent
     replaced = {} if intent.replaces is None else {"Replaces": f"<code>{intent.replaces.hex()}</code>"}
     return replaced | {
-        "From": f"<code>{escape(reading.key)}</code>",
+        "From": "<br>".join(f"<code>{escape(each)}</code>" for each in reading.accounts),
         "On": escape(reading.effects.chain or "no chain: a text, bound to this wallet"),
         "Asked for by": f"<code>{intent.requester.hex()}</code>",
         "Ends": escape(show_time(intent.expiry)),

@@ -29,6 +29,7 @@ from strongroom.policy.decide import Circumstances, decide
 from strongroom.policy.document import Policy
 from strongroom.policy.history import NO_HISTORY
 from strongroom.wallet.certificate import Body
+from strongroom_client.accounts import accounts
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -75,14 +76,13 @@ class Reading:
     newest: int
 
     @property
-    def code(self) -> str:
-        return compare(self.intent)
+    def accounts(self) -> tuple[str, ...]:
+        """Whose signatures it takes, as the chain's tools name them: one for each key."""
+        return accounts(self.wallet, self.effects.chain, (each.path for each in self.to_sign))
 
     @property
-    def key(self) -> str:
-        """Which key signs: the wallet's own, or one derived from it."""
-        path = "/".join(map(str, self.intent.path))
-        return f"{self.wallet.address}, derived by m/{path}" if path else self.wallet.address
+    def code(self) -> str:
+        return compare(self.intent)
 
     @property
     def version(self) -> str:

@@ -144,7 +144,7 @@ def _print(reading: Reading) -> None:
     if intent.replaces is not None:
         rows["replaces"] = intent.replaces.hex()
     rows |= {
-        "from": reading.key,
+        "from": ", ".join(reading.accounts),
         "on": reading.effects.chain or "no chain: a text, bound to this wallet",
         "asked by": intent.requester.hex(),
         "ends": show_time(intent.expiry),

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from strongroom_client import messages, transactions, wallets
+from strongroom_client.accounts import account
 from strongroom_client.cli import passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, refusals
 from strongroom_client.cli.tx import Key, Path, Signers, load_requester, split, written
@@ -45,6 +46,7 @@ def sign(
         signed, finished, _ = messages.sign(api, verified.body, text, key, split(signers), chain=chain, path=steps)
     keys = verified.body.keys
     document = {
+        "account": account(verified.body, chain, steps),
         "wallet": verified.wallet,
         "mode": verified.order.mode,
         "scheme": verified.order.scheme,

@@ -12,6 +12,7 @@ from strongroom.chains.explain import explain as judge
 from strongroom.errors import Refusal
 from strongroom.intent.intent import KINDS, Kind
 from strongroom_client import standings, transactions, wallets
+from strongroom_client.accounts import accounts
 from strongroom_client.cli import explain, passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
 from strongroom_client.cli.tx import Key, Path, Signers, load_requester, request_name, say_waiting, split, written
@@ -55,7 +56,8 @@ def sign(
     with loaded.api() as api:
         verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         explained = judge(family, Asked(payload, stated, verified.body, network, steps))
-        for sentence in explained.sentences():
+        from_ = accounts(verified.body, chain, (each.path for each in explained.to_sign))
+        for sentence in (f"from {', '.join(from_)}", *explained.sentences()):
             progress(sentence)
         policy = standings.in_force(api, verified.body)
         transactions.require_allowed(policy, explained.effects)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from strongroom.errors import Refusal
 from strongroom.schemes import keccak256, uncompressed
 
 SIZE = 20
 
 
+@lru_cache(maxsize=1024)
 def address(public_key: bytes) -> bytes:
-    """The 20-byte address of a compressed secp256k1 key."""
+    """The 20-byte address of a compressed secp256k1 key. Remembered, since each judgement asks for a wallet's again."""
     return keccak256(uncompressed(public_key)[1:])[12:]
 
 
