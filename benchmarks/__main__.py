@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import dkg, footprint, growth, judging, latency, throughput
+from benchmarks import approving, dkg, footprint, growth, judging, latency, throughput
 from benchmarks.report import Row, write
 from benchmarks.served import Served
 
@@ -16,6 +16,7 @@ SHARED: Mapping[str, Callable[[Served], list[Row]]] = {
     "throughput": throughput.run,
     "dkg": dkg.run,
     "footprint": footprint.run,
+    "approving": approving.run,
 }
 """On one cluster of two enclaves and an HSM."""
 

@@ -1,7 +1,7 @@
 """What a request has of the approvals that its policy demands, and what it still waits for.
 
-The host only collects: every signer verifies and counts again, so that a host that drops one stops the request, and
-one that makes one up stops it too.
+Each is verified once, when it comes. The host only collects: every signer verifies and counts again, so that a host
+that drops one stops the request, and one that makes one up stops it too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from strongroom.approval import Approval, Approver, Demand, Tally, tally, verify
+from strongroom.approval import Approval, Approver, Demand, Tally, count_verified, verify
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.policy.document import Policy
@@ -73,7 +73,7 @@ class Gathering:
 
     def _counted(self, asked: Asked) -> Tally:
         approvals: Sequence[Approval] = [each.approval for each in self.kept.of(asked.request)]
-        return tally(asked.demands, approvals, asked.policy.approvers, asked.intent.intent_id, asked.intent.requester)
+        return count_verified(asked.demands, approvals, asked.policy.approvers, asked.intent.requester)
 
     def _machines(self, asked: Asked) -> Iterator[Approver]:
         groups = {group for demand in asked.demands for group, _ in demand.of}

@@ -34,7 +34,8 @@ MAX_ORIGINS: Final = 4
 MAX_CREDENTIAL: Final = 1023
 """Bytes of a credential's id (WebAuthn level 3, section 4)."""
 
-_SHA256: Final = utils.Prehashed(hashes.SHA256())
+_ECDSA: Final = ec.ECDSA(hashes.SHA256())
+_ECDSA_OF_DIGEST: Final = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Key:
         """Ed25519 (64 bytes), or ECDSA with SHA-256 in DER, as WebAuthn has both."""
         if self.algorithm == "ed25519":
             return signatures.verify(self.public, signature, message)
-        return self._ecdsa(signature, message, ec.ECDSA(hashes.SHA256()))
+        return self._ecdsa(signature, message, _ECDSA)
 
     def verify_digest(self, signature: bytes, digest: bytes) -> bool:
         """A signature of 64 bytes: Ed25519 over the digest; of P-256, r and s over the digest itself, as a token
@@ -80,7 +81,7 @@ class Key:
         if self.algorithm == "ed25519":
             return signatures.verify(self.public, signature, digest)
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-        return self._ecdsa(utils.encode_dss_signature(r, s), digest, ec.ECDSA(_SHA256))
+        return self._ecdsa(utils.encode_dss_signature(r, s), digest, _ECDSA_OF_DIGEST)
 
     def _ecdsa(self, signature: bytes, message: bytes, algorithm: ec.ECDSA) -> bool:
         if self._point is None:

@@ -36,14 +36,25 @@ def tally(
     if len(approvals) > MAX_APPROVALS:
         raise Refusal("malformed_message", f"at most {MAX_APPROVALS} approvals come with a request")
     registry = {each.name: each for each in approvers}
-    seen: set[tuple[str, Decision]] = set()
     for approval in approvals:
         if approval.approver not in registry:
             raise Refusal("unknown_approver", f"the policy names no approver {approval.approver[:32]!r}")
+        verify(approval, registry[approval.approver], intent_id)
+    return count_verified(demands, approvals, approvers, requester)
+
+
+def count_verified(
+    demands: Sequence[Demand], approvals: Sequence[Approval], approvers: Sequence[Approver], requester: bytes
+) -> Tally:
+    """Counts what was verified before: by the host when it came. A signer verified nothing before: it calls `require`.
+
+    Raises Refusal `approval_invalid` for a second one by the same approver.
+    """
+    seen: set[tuple[str, Decision]] = set()
+    for approval in approvals:
         if (approval.approver, approval.decision) in seen:
             raise Refusal("approval_invalid", f"{approval.approver} would be counted twice")
         seen.add((approval.approver, approval.decision))
-        verify(approval, registry[approval.approver], intent_id)
     rejected = tuple(sorted(name for name, decision in seen if decision == "reject"))
     approved = [each for each in approvers if (each.name, "approve") in seen and each.name not in rejected]
     missing = tuple(sentence for demand in demands if (sentence := _missing(demand, approved, requester)))
