@@ -2,7 +2,7 @@
 
 The judgement is timed in this process, with the code that host and signers run. A whole signature is timed beside it,
 over HTTP, of a wallet of the same scheme whose policy knows few recipients and demands nobody. What the larger
-judgement adds comes twice: in the host, which verified the approvals when they came, and in the signers, who judge at once.
+judgement adds comes twice: in the host, which verified the approvals when they came, and in the signers, all at once.
 """
 
 from __future__ import annotations
