@@ -50,6 +50,19 @@ infra/chains/node_modules/.package-lock.json: infra/chains/package.json infra/ch
 	@cd infra/chains && npm ci --loglevel=error
 	@touch $@
 
+# A Bitcoin node for tests, from source: a minute of compilation that not everybody wants. Go checks what it fetches
+# against its public checksum database.
+BTCD := v0.26.2
+
+.PHONY: btcd
+btcd: infra/chains/bin/btcd-$(BTCD)  ## a Bitcoin node for the tests that want one (needs Go)
+
+infra/chains/bin/btcd-$(BTCD):
+	@command -v go >/dev/null || { echo "btcd is built from source: install Go first, https://go.dev/doc/install" >&2; exit 1; }
+	@echo "Compiling btcd $(BTCD)"
+	@GOBIN='$(CURDIR)/infra/chains/bin' go install github.com/btcsuite/btcd@$(BTCD)
+	@mv infra/chains/bin/btcd $@
+
 # --- Using ---
 
 .PHONY: demo
