@@ -17,17 +17,20 @@ from strongroom.approval.approval import Approval
 from strongroom.chains import evm, message, rlp
 from strongroom.chains.bitcoin import effects as bitcoin
 from strongroom.chains.bitcoin import message as bitcoin_message
+from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.chains.bitcoin.psbt import Psbt
 from strongroom.chains.bitcoin.transaction import Transaction as BitcoinTransaction
 from strongroom.chains.evm import permits, personal
 from strongroom.chains.evm.typed_data import TypedData
 from strongroom.chains.solana import offchain, programs
 from strongroom.chains.solana.message import Message
+from strongroom.channel import bundle
 from strongroom.channel.envelope import Envelope
 from strongroom.errors import Refusal
 from strongroom.evidence import nitro, pkcs11
 from strongroom.evidence.verify import read_document
-from strongroom.intent.intent import Intent
+from strongroom.intent.decoding import decode
+from strongroom.intent.intent import Intent, Kind
 from strongroom.policy.directives import Directive, Renewal
 from strongroom.policy.document import Policy
 from strongroom.policy.lists import Entry, Proof, Prover
@@ -190,6 +193,25 @@ def _intent() -> bytes:
     return Intent(bytes(32), "message", b"hello", bytes(16), bytes(32), 1, bytes(32)).encode()
 
 
+def _asked(kind: Kind, chain: str, payload: bytes, path: tuple[int, ...] = ()) -> bytes:
+    return Intent(
+        bytes(32), kind, payload, bytes(16), bytes(32), 1, bytes(32), chain, path, replaces=b"\1" * 16
+    ).encode()
+
+
+def _judged(data: bytes) -> bytes:
+    """As far as a signer decodes it before the policy has its say: for a wallet that could have the kind."""
+    intent = Intent.decode(data)
+    keys = WalletKeys("frost-ed25519", solana.WALLET) if intent.kind.startswith("solana") else ECDSA
+    decoded = decode(intent, keys)
+    assert decoded.to_sign and decoded.effects.chain == intent.chain
+    return intent.encode()
+
+
+def _bundle(data: bytes) -> bytes:
+    return bundle.join(bundle.split(data, 3))
+
+
 def _record() -> bytes:
     return Record("a", bytes(32), 1, orders.signed(orders.order()), bytes(32), b"wrapped", b"share").encode()
 
@@ -264,7 +286,19 @@ TARGETS = [
     Target("nitro evidence", _nitro, _seeds(lambda: BENCH().document())),
     Target("pkcs11 evidence", _pkcs11, _seeds(lambda: TOKEN().document())),
     Target("evidence file", _read, _seeds(lambda: b"hEShATgioFkRVKlpbW9kdWxlX2lk")),
-    _coded("intent", Intent, _intent),
+    _coded("intent", Intent, _intent, lambda: _asked("evm-text", "evm:1", b"hello", (0, 5))),
+    Target(
+        "what an intent asks for",
+        _judged,
+        _seeds(
+            lambda: _asked("bitcoin-psbt", "bitcoin:regtest", simple().payload()),
+            lambda: _asked("bitcoin-text", "bitcoin:regtest", b"hello", (0, 3)),
+            lambda: _asked("evm-transaction", "evm:1", _transfer().encode(), (1, 2)),
+            lambda: _asked("evm-typed-data", "evm:1", json.dumps(MAIL).encode()),
+            lambda: _asked("solana-transaction", "solana:mainnet", solana.message(TRANSFER())),
+        ),
+    ),
+    Target("bundle of signatures", _bundle, _seeds(lambda: bundle.join([b"one", b"", b"three"]))),
     _coded("order", Order, lambda: orders.order().encode()),
     _coded("signed order", SignedOrder, lambda: orders.signed(orders.order()).encode()),
     _coded("certificate's body", Body, lambda: honest().encode()),
