@@ -132,7 +132,11 @@ def test_texts_are_signed_as_each_chains_wallets_sign_them(live: Running) -> Non
     assert recovered(signed(ecdsa, "evm:31337")) == ecdsa.address
     derived = evm.checksum(evm.address(ecdsa.body.keys.key((0, 5))))
     assert recovered(signed(ecdsa, "evm:31337", "--path", "m/0/5")) == derived
-    assert signed(ecdsa, "bitcoin:regtest").startswith("smp")
+    simple = signed(ecdsa, "bitcoin:regtest")
+    assert simple.startswith("smp")
+    newest = at(live.cluster, "message", "sign", "Hi", "--wallet", ecdsa.wallet, "--chain", "bitcoin:regtest", "--json")
+    shown = at(live.cluster, "tx", "show", newest.json["request"])
+    assert newest.json["signature"] in shown.out.replace("\n", "").replace(" ", "") and simple not in shown.out
     assert len(bytes.fromhex(signed(ed25519, "solana:localnet"))) == 64
     ran = at(live.cluster, "message", "sign", "Hello", "--wallet", ecdsa.wallet, "--chain", "evm:1")
     assert ran.status == 1 and "policy_chain" in ran.err

@@ -10,7 +10,7 @@ from strongroom_client import messages, transactions, wallets
 from strongroom_client.accounts import account
 from strongroom_client.cli import passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, refusals
-from strongroom_client.cli.tx import Key, Path, Signers, load_requester, split, written
+from strongroom_client.cli.tx import Key, Path, Signers, load_requester, request_name, split, written
 
 app = typer.Typer(help="Messages: sign a text.", no_args_is_help=True)
 
@@ -43,9 +43,10 @@ def sign(
     with loaded.api() as api:
         verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         steps = transactions.parse_path(path)
-        signed, finished, _ = messages.sign(api, verified.body, text, key, split(signers), chain=chain, path=steps)
+        signed, finished, answer = messages.sign(api, verified.body, text, key, split(signers), chain=chain, path=steps)
     keys = verified.body.keys
     document = {
+        "request": request_name(answer),
         "account": account(verified.body, chain, steps),
         "wallet": verified.wallet,
         "mode": verified.order.mode,

@@ -148,11 +148,26 @@ def _print(answer: Json, transaction: Transaction | None, as_json: bool) -> None
         rows["fee"] = f"at most {transaction.gas_limit * transaction.max_fee} wei"
     mined = answer.get("transaction") or {}
     for name, value in (
-        ("hash", "0x" + mined["hash"] if mined.get("hash") else None),
+        ("hash", _name(answer)),
         ("block", mined.get("block")),
         ("status", mined.get("status")),
         ("signers", ", ".join(answer.get("signers") or ())),
+        # An EVM transaction is on its way already; all else is for whoever asked.
+        ("result", None if answer.get("kind") == "evm-transaction" else _result(answer)),
     ):
         if value:
             rows[name] = value
     facts({name: str(value) for name, value in rows.items()})
+
+
+def _name(answer: Json) -> str | None:
+    """What the chain's tools call the transaction."""
+    name = (answer.get("transaction") or {}).get("hash")
+    return f"0x{name}" if name and answer.get("kind") == "evm-transaction" else name
+
+
+def _result(answer: Json) -> str | None:
+    result = answer.get("result")
+    if answer.get("kind") != "bitcoin-text" or not isinstance(result, str):
+        return result
+    return bytes.fromhex(result).decode("ascii", "backslashreplace")
