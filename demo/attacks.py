@@ -9,6 +9,7 @@ from demo.world import ETHER, World, ask
 from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
+from strongroom.policy.shown import NOTHING
 from strongroom.wire.fields import bytes_item, pair_item
 from strongroom_client.cluster.chain import ACCOUNTS, CHAIN_ID
 from strongroom_client.transactions import SignedIntent, sign_intent
@@ -98,6 +99,7 @@ def _start(
         "intent": signed.intent.encode(),
         "signature": signed.signature,
         "approvals": [],
+        "shown": NOTHING.value(),
         "set": list(pair),
         "tickets": tickets,
         "attempt": 1,

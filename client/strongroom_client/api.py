@@ -91,11 +91,15 @@ class Api:
         body = {"to": to, "value": str(value), "data": data.hex(), "chain_id": chain_id}
         return self._post(f"/v1/wallets/{wallet}/prepare", body)
 
-    def submit(self, intent: bytes, signature: bytes, signers: Sequence[str] = ()) -> Json:
-        """signers: the set to try first; empty: the host's choice."""
+    def submit(
+        self, intent: bytes, signature: bytes, signers: Sequence[str] = (), proofs: Sequence[bytes] = ()
+    ) -> Json:
+        """signers: the set to try first; empty: the host's choice. proofs: for lists that the policy has as a root."""
         body: dict[str, Any] = {"intent": intent.hex(), "signature": signature.hex()}
         if signers:
             body["signers"] = list(signers)
+        if proofs:
+            body["proofs"] = [proof.hex() for proof in proofs]
         return self._post("/v1/requests", body, CEREMONY_TIMEOUT)
 
     def request(self, request: str) -> Json:

@@ -32,9 +32,12 @@ from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
 from strongroom.policy.decide import Circumstances, decide
 from strongroom.policy.document import Policy
 from strongroom.policy.history import NO_HISTORY
+from strongroom.policy.lists import Proof, Prover
 from strongroom.wallet.certificate import Body
+from strongroom.wire import cbor
 from strongroom_client import keyfiles, standings
 from strongroom_client.api import Api, Json, problem, unhex
+from strongroom_client.policies.proving import proofs, provers
 
 LIFE: Final = 600
 """Seconds until an intent expires."""
@@ -86,8 +89,11 @@ def parse_path(text: str) -> tuple[int, ...]:
     return tuple(map(int, steps))
 
 
-def prepare(api: Api, body: Body, asked: Transfer, policy: Policy) -> Transaction:
-    """Rules 1 to 3. body: the verified certificate's. Raises Refusal; nothing was signed then."""
+def prepare(
+    api: Api, body: Body, asked: Transfer, policy: Policy, lists: Sequence[Prover] = ()
+) -> tuple[Transaction, tuple[Proof, ...]]:
+    """Rules 1 to 3, and the proofs that signers will want. body: the verified certificate's. lists: whole ones, of
+    which the policy has the root. Raises Refusal; nothing was signed then."""
     answer = api.prepare(
         body.wallet.hex(), to=evm.checksum(asked.to), value=asked.value, data=asked.data, chain_id=asked.chain_id
     )
@@ -100,15 +106,17 @@ def prepare(api: Api, body: Body, asked: Transfer, policy: Policy) -> Transactio
     _compare(transaction, asked)
     # 3
     effects = transaction.effects(evm.address(body.public_key))
-    require_allowed(policy, effects)
-    return transaction
+    found = proofs(lists, effects)
+    require_allowed(policy, effects, found)
+    return transaction, found
 
 
-def require_allowed(policy: Policy, effects: Effects) -> None:
+def require_allowed(policy: Policy, effects: Effects, shown: Sequence[Proof] = ()) -> None:
     """Lease, freeze and history are for the signers to judge, who know what officers directed since, and what was
     signed; all else is judged here. Raises Refusal."""
     now = int(time.time())
-    decide(policy, effects, Circumstances(now, renewed=max(now + 1, policy.issued)), NO_HISTORY)
+    circumstances = Circumstances(now, renewed=max(now + 1, policy.issued), proofs=shown)
+    decide(policy.anywhere(), effects, circumstances, NO_HISTORY)
 
 
 def _compare(transaction: Transaction, asked: Transfer) -> None:
@@ -153,11 +161,14 @@ def sign_intent(
     return SignedIntent(intent, requester.sign(intent_signing_bytes(intent.intent_id)))
 
 
-def submit(api: Api, body: Body, signed: SignedIntent, signers: Sequence[str] = ()) -> Json:
+def submit(
+    api: Api, body: Body, signed: SignedIntent, signers: Sequence[str] = (), shown: Sequence[Proof] = ()
+) -> Json:
     """The request as the host has it, after rule 4. Raises the refusal of whoever refused it.
 
-    signers: the set to try first; empty: the host's choice."""
-    answer = api.submit(signed.intent.encode(), signed.signature, signers)
+    signers: the set to try first; empty: the host's choice. shown: proofs, for the signers."""
+    raw = [cbor.encode(proof.value()) for proof in shown]
+    answer = api.submit(signed.intent.encode(), signed.signature, signers, raw)
     check(answer, signed.intent, body)
     return answer
 
@@ -185,14 +196,22 @@ def check(request: Json, intent: Intent, body: Body) -> Finished | None:
 
 
 def send(
-    api: Api, body: Body, asked: Transfer, requester: Ed25519PrivateKey, signers: Sequence[str] = ()
+    api: Api,
+    body: Body,
+    asked: Transfer,
+    requester: Ed25519PrivateKey,
+    signers: Sequence[str] = (),
+    lists: Sequence[str] = (),
 ) -> tuple[SignedIntent, Json]:
-    """The intent over what the host prepared, and the request as the host has it. Raises Refusal."""
+    """The intent over what the host prepared, and the request as the host has it. Raises Refusal.
+
+    lists: NAME=FILE of each long list that the policy has as a root.
+    """
     policy = standings.in_force(api, body)
-    transaction = prepare(api, body, asked, policy)
+    transaction, shown = prepare(api, body, asked, policy, provers(lists, policy))
     chain, payload = f"evm:{transaction.chain_id}", transaction.encode()
     signed = sign_intent(body, "evm-transaction", payload, requester, chain=chain, policy=policy)
-    return signed, submit(api, body, signed, signers)
+    return signed, submit(api, body, signed, signers, shown)
 
 
 def raw_transaction(request: Json) -> bytes:

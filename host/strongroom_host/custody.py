@@ -17,6 +17,7 @@ from strongroom.intent import judge as judging
 from strongroom.intent.finishing import finish
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import Judged
+from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom_host.broadcasting import Chains
@@ -37,12 +38,16 @@ _DONE: Final = frozenset({"signed", "broadcast", "included", "confirmed"})
 
 @dataclass(frozen=True)
 class Submission:
-    """preferred: the set of signers to try first; None for the host's choice. idempotency: the hash of the key sent."""
+    """preferred: the set of signers to try first; None for the host's choice. idempotency: the hash of the key sent.
+
+    shown: proofs that the requester sent along, and where the request came from.
+    """
 
     intent: bytes
     signature: bytes
     idempotency: str | None = None
     preferred: tuple[str, ...] | None = None
+    shown: Shown = NOTHING
 
 
 class Custody:
@@ -163,7 +168,8 @@ class Custody:
     def _asked(self, known: Request) -> Asked:
         """Raises Refusal where it is judged otherwise by now."""
         wallet, intent = self.wallets.get(known.wallet), Intent.decode(known.intent)
-        demands = self._judge(wallet, intent, known.intent_signature).demands
+        shown = self.wallets.shown.of(known.request)
+        demands = self._judge(wallet, intent, known.intent_signature, shown).demands
         policy = self.directing.policy(wallet, intent.policy)
         return Asked(intent, known.intent, known.intent_signature, policy, demands)
 
@@ -193,8 +199,11 @@ class Custody:
 
     def _sign(self, wallet: Wallet, intent: Intent, submission: Submission, reserved: Reserved) -> Request:
         try:
-            judged = self._judge(wallet, intent, submission.signature)
-            task = self._task(wallet, intent, submission, judged)
+            shown = self._shown(wallet, intent, submission, recorded=reserved.recorded)
+            judged = self._judge(wallet, intent, submission.signature, shown)
+            task = replace(self._task(wallet, intent, submission, judged), shown=shown)
+            if shown != NOTHING and not reserved.recorded:
+                self.wallets.shown.keep(intent.request.hex(), shown)
             if judged.demands:
                 gathered = self._gather(wallet, intent, submission, judged.demands, reserved)
                 if gathered.missing:
@@ -222,10 +231,19 @@ class Custody:
         reserved.signed(signed, finished, durable=self.chains.broadcasts(reserved.request))
         return self.chains.broadcast(reserved.request)
 
-    def _judge(self, wallet: Wallet, intent: Intent, signature: bytes) -> Judged:
+    def _shown(self, wallet: Wallet, intent: Intent, submission: Submission, *, recorded: bool) -> Shown:
+        """As it was when the request came first; a source only where the policy asks for one."""
+        if recorded:
+            return self.wallets.shown.of(intent.request.hex())
+        policy = self.directing.policy(wallet, intent.policy)
+        if any(rule.source is not None for rule in policy.rules):
+            return submission.shown
+        return Shown(submission.shown.proofs)
+
+    def _judge(self, wallet: Wallet, intent: Intent, signature: bytes, shown: Shown) -> Judged:
         """The signers' own judgement, to fail early; each of them judges again, and counts the approvals."""
         policy = self.directing.policy(wallet, intent.policy)
-        circumstances = self.directing.circumstances(wallet, policy)
+        circumstances = self.directing.circumstances(wallet, policy, shown)
         known = judging.Wallet(wallet.body.wallet, wallet.signed_order.order, wallet.body.keys)
         return judging.judge(intent, signature, known, policy, circumstances, None)
 

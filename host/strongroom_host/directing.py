@@ -15,6 +15,7 @@ from strongroom.errors import Refusal
 from strongroom.policy.decide import Circumstances
 from strongroom.policy.directives import Directive
 from strongroom.policy.document import Policy
+from strongroom.policy.shown import Shown
 from strongroom.policy.standing import View
 from strongroom.wire.fields import Fields
 from strongroom_host.relay.relay import Group, Relay
@@ -118,7 +119,7 @@ class Directing:
         later = [each.policy() for each in self._directives.all(order.order_id) if each.kind == "policy"]
         return [order.order.policy, *sorted(later, key=lambda policy: policy.version)]
 
-    def circumstances(self, wallet: Wallet, policy: Policy) -> Circumstances:
+    def circumstances(self, wallet: Wallet, policy: Policy, shown: Shown) -> Circumstances:
         """As far as the host knows: signers know better, and judge again."""
         renewed = frozen = 0
         for each in self._directives.all(wallet.signed_order.order_id):
@@ -126,7 +127,14 @@ class Directing:
                 renewed = max(renewed, each.renewal().until)
             elif each.kind == "freeze":
                 frozen = max(frozen, each.freeze().version)
-        return Circumstances(int(time.time()), renewed=renewed, frozen=policy.version <= frozen)
+        return Circumstances(
+            int(time.time()),
+            renewed=renewed,
+            frozen=policy.version <= frozen,
+            proofs=shown.proofs,
+            address=shown.address,
+            country=shown.country,
+        )
 
     def all(self, wallet: Wallet) -> list[Directive]:
         return self._directives.all(wallet.signed_order.order_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from strongroom import schemes
 from strongroom.approval import Approval, Demand, require
@@ -70,7 +70,8 @@ def judge(
     intent.verify(signature)
     decoded = decode(intent, wallet.keys)
     _require_bounded(decoded, wallet.order)
-    decision = decide(policy, decoded.effects, circumstances, history)
+    replacing = replace(circumstances, replaces=intent.replaces is not None)
+    decision = decide(policy, decoded.effects, replacing, history)
     if approvals is not None:
         require(decision.demands, approvals, policy.approvers, intent.intent_id, intent.requester)
     return Judged(decoded.effects, decoded.to_sign, decision)

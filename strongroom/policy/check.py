@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -184,10 +184,23 @@ def _lists(policy: Policy) -> Iterator[Finding]:
         if len(given) > 1:
             text = f"{address} is called {' and '.join(sorted(given))}"
             yield Finding("note", "two_labels", text)
+    for ends, addresses in sorted(_by_ends(names).items()):
+        if len(addresses) > 1:
+            text = f"{' and '.join(sorted(addresses))} begin and end alike ({ends}): is one made to be mistaken?"
+            yield Finding("warning", "lookalike", text)
     used = {name for rule in policy.rules for name in rule.lists} | set(policy.deny)
     for found in policy.lists:
         if found.name not in used:
             yield Finding("note", "unused_list", f"no rule uses list {found.name}")
+
+
+def _by_ends(addresses: Iterable[str]) -> dict[str, set[str]]:
+    """By the first and last four characters after the prefix, which is what people compare, and thieves grind for."""
+    ends: dict[str, set[str]] = {}
+    for address in addresses:
+        bare = address.removeprefix("0x").removeprefix("bc1q").removeprefix("bc1p")
+        ends.setdefault(f"{bare[:4]}…{bare[-4:]}", set()).add(address)
+    return ends
 
 
 def _keys(policy: Policy, officers: Officers | None) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -217,6 +217,12 @@ class Policy:
     @property
     def evm_chain_ids(self) -> tuple[int, ...]:
         return tuple(sorted(int(chain[4:]) for chain in self.chains if chain.startswith("evm:")))
+
+    def anywhere(self) -> Policy:
+        """Without its rules about where a request comes from: for whoever judges without the host's word."""
+        if all(rule.source is None for rule in self.rules):
+            return self
+        return replace(self, rules=tuple(replace(rule, source=None) for rule in self.rules))
 
     def require_requester(self, requester: bytes) -> None:
         """Raises Refusal `unknown_requester`."""

@@ -61,8 +61,8 @@ class Ledger:
 
 
 def replay(policy: Policy, requests: Iterable[Past], proofs: Sequence[Proof] = ()) -> list[Replayed]:
-    """As if the policy had been in force all the time: lease, expiry and freeze are left out, windows are counted."""
-    timeless = dataclasses.replace(policy, issued=0, expires=None, frozen=False)
+    """As if the policy had been in force all the time: lease, expiry, freeze and sources are left out."""
+    timeless = dataclasses.replace(policy.anywhere(), issued=0, expires=None, frozen=False)
     ledger = Ledger()
     found: list[Replayed] = []
     for past in sorted(requests, key=lambda each: each.at):

@@ -17,6 +17,7 @@ from strongroom.errors import Refusal
 from strongroom.intent.intent import MAX_SIZE as MAX_INTENT
 from strongroom.policy.directives import MAX_SIZE as MAX_DIRECTIVE
 from strongroom.policy.directives import Kind
+from strongroom.policy.shown import Shown
 from strongroom.signer.ceremonies import Ceremonies
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.exhaustion import Bounds, Meter
@@ -210,9 +211,9 @@ class Signer:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
         intent, signature = fields.blob("intent", most=MAX_INTENT), fields.blob("signature", size=64)
         approvals = fields.items("approvals", bytes_item, most=MAX_APPROVALS)
-        signers = fields.items("set", text_item, most=MAX_PARTIES)
+        shown, signers = Shown.parse(fields.fields("shown")), fields.items("set", text_item, most=MAX_PARTIES)
         ask = _ask(fields)
-        return self._starting.sign(wallet, intent, signature, approvals, signers, ask, self._clock.now())
+        return self._starting.sign(wallet, intent, signature, approvals, shown, signers, ask, self._clock.now())
 
     def step_ceremony(self, fields: Fields) -> Body:
         identifier, round_number = fields.blob("ceremony", size=32), fields.integer("round", most=255)

@@ -18,6 +18,7 @@ from strongroom.errors import Refusal
 from strongroom.policy.decide import Circumstances
 from strongroom.policy.directives import Directive, Kind
 from strongroom.policy.document import Policy
+from strongroom.policy.shown import Shown
 from strongroom.policy.standing import Standing, standing_user_data
 from strongroom.signer.identity import Identity
 from strongroom.signer.seams import Context, DataKey, Random, Sealer
@@ -82,12 +83,17 @@ class Standings:
         self._sealed: dict[bytes, bytes] = {}
         """By wallet: what was sealed last, so that a directive that is known already costs no call of KMS."""
 
-    def in_force(self, wallet: Wallet, now: int) -> tuple[Policy, Circumstances]:
-        """What a request is judged by."""
+    def in_force(self, wallet: Wallet, now: int, shown: Shown) -> tuple[Policy, Circumstances]:
+        """What a request is judged by. shown: beside its intent."""
         with wallet.lock:
             standing = _of(wallet)
             return standing.policy(now), Circumstances(
-                now, renewed=standing.renewed_until(now), frozen=standing.is_frozen(now)
+                now,
+                renewed=standing.renewed_until(now),
+                frozen=standing.is_frozen(now),
+                proofs=shown.proofs,
+                address=shown.address,
+                country=shown.country,
             )
 
     def take(self, wallet: Wallet, operation: str, raw: bytes, kinds: Sequence[Kind], now: int) -> Body:

@@ -15,6 +15,7 @@ from strongroom.channel.envelope import contribution_signing_bytes
 from strongroom.errors import Refusal
 from strongroom.intent import judge as judging
 from strongroom.intent.intent import Intent
+from strongroom.policy.shown import Shown
 from strongroom.signer.ceremonies import NO_SUBJECT, Ceremonies, Ceremony, Finish, Kind, Outcome, Result, ceremony_id
 from strongroom.signer.exhaustion import SETUP, Load
 from strongroom.signer.identity import Identity
@@ -103,6 +104,7 @@ class Starting:
         raw: bytes,
         signature: bytes,
         approvals: Sequence[bytes],
+        shown: Shown,
         signers: Sequence[str],
         ask: Ask,
         now: int,
@@ -112,7 +114,7 @@ class Starting:
         intent = Intent.decode(raw)
         given, held = [Approval.decode(each) for each in approvals], wallet.hold()
         known = judging.Wallet(held.wallet, wallet.order, held.keys)
-        policy, circumstances = self._standings.in_force(wallet, now)
+        policy, circumstances = self._standings.in_force(wallet, now, shown)
         judged = judging.judge(intent, signature, known, policy, circumstances, given)
         wallet.remember(intent.request, intent.intent_id)
         names = wallet.order.sorted_set(signers)

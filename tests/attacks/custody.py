@@ -25,6 +25,7 @@ from strongroom.chains.evm import Transaction
 from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent, intent_signing_bytes
 from strongroom.policy.document import Policy
+from strongroom.policy.shown import NOTHING
 from strongroom.wallet.certificate import Body
 from strongroom.wallet.order import Member, Order, SignedOrder, order_id, order_signing_bytes
 from strongroom.wire import cbor
@@ -282,6 +283,7 @@ class Custody:
             "intent": intent.encode(),
             "signature": signature,
             "approvals": [],
+            "shown": NOTHING.value(),
             "set": list(names),
         }
 

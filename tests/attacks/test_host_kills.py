@@ -22,6 +22,7 @@ from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.intent.decoding import decode
 from strongroom.intent.intent import intent_signing_bytes
+from strongroom.policy.shown import NOTHING
 from strongroom_client import transactions
 from strongroom_client.api import Api, Json
 from strongroom_client.cluster import HOST
@@ -43,7 +44,7 @@ TO = bytes.fromhex(ACCOUNTS[0].removeprefix("0x"))
 
 def transfer(live: Running, api: Api, value: int = 10**15) -> SignedIntent:
     verified = live.wallet(ECDSA)
-    transaction = transactions.prepare(api, verified.body, Transfer(TO, value), verified.order.policy)
+    transaction, _ = transactions.prepare(api, verified.body, Transfer(TO, value), verified.order.policy)
     payload, chain = transaction.encode(), f"evm:{transaction.chain_id}"
     return transactions.sign_intent(verified.body, "evm-transaction", payload, live.cluster.requester(), chain=chain)
 
@@ -186,6 +187,7 @@ def signers_refuse(live: Running, verified: Verified, signed: SignedIntent, name
         "intent": signed.intent.encode(),
         "signature": signed.signature,
         "approvals": [],
+        "shown": NOTHING.value(),
         "set": list(names),
         "tickets": [bytes(16) for _ in names],
         "attempt": 1,

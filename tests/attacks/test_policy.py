@@ -15,6 +15,7 @@ from strongroom.chains import rlp
 from strongroom.chains.effects import ToSign
 from strongroom.chains.evm import TYPE
 from strongroom.intent.intent import MAX_LIFE, intent_signing_bytes
+from strongroom.policy.shown import NOTHING
 from strongroom.wire import cbor
 from strongroom_client import keyfiles
 from strongroom_host.relay.signing import SigningFailed
@@ -35,6 +36,7 @@ def every_signer_refuses(custody: Custody, wallet: Wallet, code: str, intent: by
             "intent": intent,
             "signature": signature,
             "approvals": [],
+            "shown": NOTHING.value(),
             "set": list(chosen),
             "tickets": list(tickets),
             "attempt": 1,

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from strongroom.chains.effects import Allowance, Effects, Transfer
 from strongroom.errors import Refusal
 from strongroom.policy.document import LEASE, Policy
 from strongroom.policy.lists import Recipients
 from strongroom.policy.terms import Bound, Hours, Tier
 from strongroom_client import policies
 from strongroom_client.documents import Document
-from strongroom_client.policies import reading, units
+from strongroom_client.policies import proving, reading, units
 from tests.client.custody import RECIPIENT
 from tests.policy.test_document import EVERYTHING
 
@@ -155,3 +156,38 @@ def test_durations_and_times() -> None:
         assert units.duration(units.duration_text(seconds)) == seconds
     assert units.moment("2027-01-15T08:00:00Z") == units.moment("2027-01-15T09:00:00+01:00") == NOW
     assert units.moment_text(NOW) == "2027-01-15T08:00:00Z"
+
+
+# --- Proofs for long lists ---
+
+
+def listed(tmp_path: Path, *entries: dict[str, Any]) -> str:
+    (tmp_path / "banks.json").write_text(json.dumps({"entries": list(entries)}))
+    return f"banks={tmp_path / 'banks.json'}"
+
+
+def test_proofs_are_made_from_the_lists_own_file(tmp_path: Path) -> None:
+    banks = FILE["lists"]["banks"]
+    named = listed(tmp_path, *banks)
+    policy = load({**FILE, "lists": {"banks": {"file": "banks.json"}}}, tmp_path)
+    effects = Effects(
+        "evm:1",
+        (Transfer(COIN, OTHER, 1), Transfer(COIN, OTHER, 2), Transfer(COIN, "0x" + "99" * 20, 1)),
+        (Allowance(COIN, RECIPIENT.lower(), 1),),
+    )
+    made = proving.proofs(proving.provers([named], policy), effects)
+    assert [proof.entry.address for proof in made] == [OTHER, RECIPIENT.lower()]
+    assert all(policy.list("banks").find(proof.entry.address, made) == proof.entry for proof in made)
+
+
+def test_a_file_that_is_another_list_than_officers_signed(tmp_path: Path) -> None:
+    """Else a requester would learn it from every signer, one proof after the other."""
+    banks = FILE["lists"]["banks"]
+    listed(tmp_path, *banks)
+    policy = load({**FILE, "lists": {"banks": {"file": "banks.json"}}}, tmp_path)
+    for named in (listed(tmp_path, banks[0]), "shops=x", f"banks={tmp_path / 'none.json'}", "banks"):
+        with pytest.raises(Refusal) as caught:
+            proving.provers([named], policy)
+        assert caught.value.code == "bad_file"
+    with pytest.raises(Refusal):
+        proving.provers([listed(tmp_path, *banks)], load(FILE, tmp_path))

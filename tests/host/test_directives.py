@@ -10,15 +10,21 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from strongroom.chains import evm
 from strongroom.errors import Refusal
 from strongroom.policy.directives import Directive, Freeze, Renewal, body_of, directive_signing_bytes
 from strongroom.policy.document import Policy
+from strongroom.policy.lists import Entry, Prover, Recipients
+from strongroom.policy.rules import Rule
+from strongroom.policy.shown import Shown
 from strongroom.policy.standing import View
+from strongroom.policy.terms import Source
+from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.problems import Problem
 from strongroom_host.storage.wallets import Wallet
-from tests.host.world import World, refuse, when
+from tests.host.world import CHAIN_ID, World, refuse, when
 from tests.policy.directing import successor
 
 
@@ -144,3 +150,66 @@ def test_directives_over_http(world: World, custody: Custody, wallet: Wallet, cl
 def test_what_is_no_directive(wallet: Wallet, client: FlaskClient, body: str) -> None:
     answer = client.post(f"/v1/wallets/{wallet.wallet}/directives", json={"directive": body})
     assert answer.status_code == 400
+
+
+# --- What is shown beside an intent ---
+
+MANY = tuple(Entry(evm.text(bytes(19) + bytes((number,))), f"Number {number}") for number in range(1, 6))
+
+
+def rooted(world: World, wallet: Wallet, **rule: Any) -> Policy:
+    """Pays to a long list, and signs messages only where `rule` lets it."""
+    pay = Rule("pay", "transfer", assets=(f"evm:{CHAIN_ID}/native",), to=("many",), most=10)
+    return next_policy(
+        world,
+        wallet,
+        rules=(pay, Rule("messages", "message", **rule)),
+        lists=(Recipients.rooted("many", MANY),),
+    )
+
+
+def test_a_source_is_shown_where_a_rule_asks_for_one(world: World, custody: Custody, wallet: Wallet) -> None:
+    made = rooted(world, wallet, source=Source(("192.0.2.0/24",)))
+    custody.directing.direct(custody.group(wallet), directive(world, made))
+    for address, code in (("192.0.2.7", None), ("198.51.100.7", "policy_source"), ("", "policy_source")):
+        asked = world.message(wallet.body.wallet, policy=made.digest())
+        submission = Submission(*asked, shown=Shown((), address))
+        if code is None:
+            assert custody.submit(submission)[0].state == "signed"
+        else:
+            with pytest.raises(Problem) as caught:
+                custody.submit(submission)
+            assert caught.value.cause.code == code
+
+
+def test_a_proof_reaches_the_signers(world: World, custody: Custody) -> None:
+    wallet = custody.create(world.order("dkls23-secp256k1"))
+    made = rooted(world, wallet)
+    custody.directing.direct(custody.group(wallet), directive(world, made))
+    prover, to = Prover("many", MANY), bytes(19) + b"\3"
+    proof, other = prover.prove(evm.text(to)), prover.prove(MANY[0].address)
+    assert proof is not None and other is not None
+    for proofs, code in (((proof,), None), ((), "policy_recipient"), ((other,), "policy_recipient")):
+        intent = world.transfer(wallet.body.wallet, policy=made.digest(), to=to)
+        submission = Submission(*intent, shown=Shown(tuple(proofs)))
+        if code is None:
+            request, _ = custody.submit(submission)
+            assert request.state == "signed"
+            assert custody.wallets.shown.of(request.request).proofs == (proof,)
+        else:
+            with pytest.raises(Problem) as caught:
+                custody.submit(submission)
+            assert caught.value.cause.code == code
+
+
+def test_proofs_over_http_are_handed_on(world: World, custody: Custody, wallet: Wallet, client: FlaskClient) -> None:
+    proof = Prover("many", MANY).prove(MANY[2].address)
+    assert proof is not None
+    raw = cbor.encode(proof.value()).hex()
+    intent, signature = world.message(wallet.body.wallet)
+    asked = {"intent": intent.hex(), "signature": signature.hex(), "proofs": [raw]}
+    answer = client.post("/v1/requests", json=asked)
+    assert answer.status_code == 201, answer.json
+    assert answer.json is not None and answer.json["proofs"] == [raw]
+    for wrong in ([raw] * 33, ["00"], ["a0"]):
+        assert client.post("/v1/requests", json={**asked, "proofs": wrong}).status_code == 400

@@ -10,6 +10,7 @@ import pytest
 
 from strongroom.errors import Refusal
 from strongroom.intent.intent import intent_id
+from strongroom.policy.shown import NOTHING
 from strongroom.wire import cbor
 from strongroom.wire.frame import encode_answer
 from strongroom_host.custody import Custody, Submission
@@ -29,6 +30,7 @@ def job(world: World, custody: Custody, wallet: Wallet, **changes: Any) -> Job:
         "intent": intent,
         "signature": signature,
         "approvals": [],
+        "shown": NOTHING.value(),
         "set": list(names),
     }
     options: dict[str, Any] = {

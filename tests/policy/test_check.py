@@ -31,6 +31,7 @@ PAY = Rule(
     "pay", "transfer", assets=(COIN,), to=("banks",), most=5, windows=(Window(60, amount=9, count=9),),
     tiers=(Tier(2, (TWO,)),),
 )  # fmt: skip
+ALIKE = A[:6] + "99" * 16 + A[-4:]
 TWICE = Recipients("more", (Entry(A, "B"),))
 SOUND = Policy(
     issued=1_800_000_000,
@@ -134,9 +135,10 @@ def test_a_rule_whose_recipients_are_all_denied_never_matches() -> None:
         (ruled(PAY, lists=(Recipients("banks", (Entry(A, "Bank"), Entry(B, "bank"))),)), "same_label", "warning"),
         (ruled(PAY, lists=(Recipients("banks", (Entry(A, "A"),)), TWICE)), "two_labels", "note"),
         (ruled(PAY, lists=(*SOUND.lists, Recipients("more"))), "unused_list", "note"),
+        (ruled(PAY, lists=(Recipients("banks", (Entry(A, "Bank"), Entry(ALIKE, "Other"))),)), "lookalike", "warning"),
         (ruled(Rule("message", "message", windows=(Window(60, count=1),))), "no_way_out", "warning"),
     ],
-    ids=range(21),
+    ids=range(22),
 )  # fmt: skip
 def test_each_finding(policy: Policy, what: str, level: str) -> None:
     assert found(policy)[what] == level

@@ -29,6 +29,7 @@ from strongroom.evidence.statement import Root
 from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent, Kind, intent_signing_bytes
 from strongroom.policy.document import Policy
+from strongroom.policy.shown import NOTHING
 from strongroom.signer.exhaustion import Bounds
 from strongroom.signer.machine import Signer
 from strongroom.wallet.certificate import Body, TestSignature, covering_sets, test_message
@@ -290,7 +291,14 @@ class Cluster:
     def signing(self, intent: Intent, names: Sequence[str], **body: Any) -> Run:
         key = REQUESTER_KEYS.get(intent.requester, REQUESTER_KEYS[REQUESTER])
         signature = key.sign(intent_signing_bytes(intent.intent_id))
-        full = {"intent": intent.encode(), "signature": signature, "approvals": [], "set": list(names), **body}
+        full = {
+            "intent": intent.encode(),
+            "signature": signature,
+            "approvals": [],
+            "shown": NOTHING.value(),
+            "set": list(names),
+            **body,
+        }
         return self.run("sign.start", names, wallet=self.wallet, **full)
 
     def intent(self, text: str = "hello", **changes: Any) -> Intent:

@@ -15,6 +15,7 @@ from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom.evidence import verify as evidence
 from strongroom.evidence.statement import TrustRoot, require_binding
+from strongroom.policy.shown import NOTHING
 from strongroom.wire import cbor, frame
 from tests.signer.cluster import NOW, Cluster, Node, authorities, loaded
 from tests.wallet.orders import ED25519
@@ -120,6 +121,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
         "intent": b"",
         "signature": bytes(64),
         "approvals": [],
+        "shown": NOTHING.value(),
         "set": [],
         "tickets": [],
         "attempt": 0,

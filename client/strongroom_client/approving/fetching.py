@@ -9,7 +9,9 @@ from strongroom.approval import Approval
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import Mode
 from strongroom.intent.intent import Intent
+from strongroom.policy.lists import Proof
 from strongroom.signer.configuration import Officers
+from strongroom.wire import cbor
 from strongroom_client import standings, wallets
 from strongroom_client.api import Api, Json, unhex
 from strongroom_client.approving.reading import Reading, read
@@ -22,7 +24,14 @@ def fetch(api: Api, request: str, *, officers: Officers, mode: Mode) -> Reading:
     raw, signature = unhex(answer, "intent"), unhex(answer, "intent_signature")
     wallet = wallets.verify(api, Intent.decode(raw).wallet.hex(), officers=officers, mode=mode).body
     policies = standings.directed(api, wallet).policies
-    return read(wanted, raw, signature, wallet, policies, approvals(answer), int(time.time()))
+    return read(wanted, raw, signature, wallet, policies, approvals(answer), int(time.time()), proofs(answer))
+
+
+def proofs(answer: Json) -> tuple[Proof, ...]:
+    rows: Any = answer.get("proofs") or []
+    if not isinstance(rows, list):
+        raise Refusal("malformed_message", "the host's answer has proofs that are no list")
+    return tuple(Proof.parse(cbor.decode(unhex({"proof": row}, "proof"))) for row in rows)
 
 
 def approvals(answer: Json) -> tuple[Approval, ...]:

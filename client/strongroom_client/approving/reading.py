@@ -28,6 +28,7 @@ from strongroom.intent.intent import Intent
 from strongroom.policy.decide import Circumstances, decide
 from strongroom.policy.document import Policy
 from strongroom.policy.history import NO_HISTORY
+from strongroom.policy.lists import Proof
 from strongroom.wallet.certificate import Body
 from strongroom_client.accounts import accounts
 
@@ -118,8 +119,12 @@ def read(
     policies: Sequence[Policy],
     approvals: Sequence[Approval],
     now: int,
+    proofs: Sequence[Proof] = (),
 ) -> Reading:
-    """request: the id that was asked for. wallet: verified. policies: of this wallet, each signed by its officers."""
+    """request: the id that was asked for. wallet: verified. policies: of this wallet, each signed by its officers.
+
+    proofs: as they came with the request; each proves itself.
+    """
     intent = Intent.decode(raw)
     # 1
     if intent.request != request or intent.wallet != wallet.wallet:
@@ -142,7 +147,8 @@ def read(
     demands: tuple[Demand, ...] = ()
     try:
         # Lease, freeze and history are the signers' to know: renewed, as far as this machine can tell.
-        demands = decide(policy, effects, Circumstances(now, renewed=now + 1), NO_HISTORY).demands
+        circumstances = Circumstances(now, renewed=now + 1, proofs=proofs, replaces=intent.replaces is not None)
+        demands = decide(policy.anywhere(), effects, circumstances, NO_HISTORY).demands
     except Refusal as refusal:
         refused = refusal.reason
     newest = max(each.version for each in policies)

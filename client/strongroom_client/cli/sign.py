@@ -15,7 +15,18 @@ from strongroom_client import standings, transactions, wallets
 from strongroom_client.accounts import accounts
 from strongroom_client.cli import explain, passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
-from strongroom_client.cli.tx import Key, Path, Signers, load_requester, request_name, say_waiting, split, written
+from strongroom_client.cli.tx import (
+    Key,
+    Lists,
+    Path,
+    Signers,
+    load_requester,
+    request_name,
+    say_waiting,
+    split,
+    written,
+)
+from strongroom_client.policies.proving import proofs, provers
 
 _NAMES: Final = {"bitcoin transaction": "bitcoin-psbt"}
 """Kinds of intents whose name is not chain and kind put together."""
@@ -36,6 +47,7 @@ def sign(
     ] = None,
     path: Path = "",
     signers: Signers = "",
+    lists: Lists = None,
     requester: Key = None,
     file: passphrase.File = None,
     descriptor: passphrase.Descriptor = None,
@@ -60,11 +72,12 @@ def sign(
         for sentence in (f"from {', '.join(from_)}", *explained.sentences()):
             progress(sentence)
         policy = standings.in_force(api, verified.body)
-        transactions.require_allowed(policy, explained.effects)
+        shown = proofs(provers(lists or (), policy), explained.effects)
+        transactions.require_allowed(policy, explained.effects, shown)
         signed = transactions.sign_intent(
             verified.body, _kind(family, explained.kind), payload, key, chain=chain, path=steps, policy=policy
         )
-        answer = transactions.submit(api, verified.body, signed, split(signers))
+        answer = transactions.submit(api, verified.body, signed, split(signers), shown)
         say_waiting(answer, signed.intent)
         finished = transactions.check(answer, signed.intent, verified.body)
     rows = {"request": request_name(answer), "state": answer.get("state")}

@@ -34,6 +34,11 @@ Path = Annotated[
 Signers = Annotated[str, typer.Option(help="The set to try first, comma-separated. Default: the host's choice.")]
 
 
+Lists = Annotated[
+    list[str] | None, typer.Option("--list", metavar="NAME=FILE", help="A long list that the policy keeps as a root.")
+]
+
+
 @app.command()
 @refusals
 def send(
@@ -43,6 +48,7 @@ def send(
     data: Annotated[str, typer.Option(help="Call data in hexadecimal.")] = "",
     chain: Annotated[int | None, typer.Option(help="Chain id. Default: the wallet's policy decides.")] = None,
     signers: Signers = "",
+    lists: Lists = None,
     requester: Key = None,
     wait: Annotated[bool, typer.Option(help="Wait until the transaction is in a block.")] = True,
     timeout: Timeout = 120.0,
@@ -58,7 +64,7 @@ def send(
     with loaded.api() as api:
         verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
-        signed, answer = transactions.send(api, verified.body, asked, key, split(signers))
+        signed, answer = transactions.send(api, verified.body, asked, key, split(signers), lists or ())
         say_waiting(answer, signed.intent)
         if wait:
             answer = transactions.wait(api, request_name(answer), timeout=timeout, progress=progress)

@@ -7,6 +7,9 @@ from typing import Any
 from flask import request
 from flask_openapi.blueprint import APIBlueprint
 
+from strongroom.policy.lists import Proof
+from strongroom.policy.shown import Shown
+from strongroom.wire import cbor
 from strongroom_host.api import views
 from strongroom_host.api.http import idempotency_key
 from strongroom_host.api.schemas import NewApproval, NewRequest, Nothing, Request, RequestPath, Requests, WalletPath
@@ -15,12 +18,18 @@ from strongroom_host.service import Service
 from strongroom_host.storage.requests import Request as Kept
 
 
+def _shown(body: NewRequest) -> Shown:
+    proofs = tuple(Proof.parse(cbor.decode(bytes.fromhex(each))) for each in body.proofs or ())
+    return Shown(proofs, request.remote_addr or "")
+
+
 def blueprint(service: Service) -> APIBlueprint:
     api = APIBlueprint("requests", __name__, url_prefix="/v1")
     custody = service.custody
 
     def shown(found: Kept) -> dict[str, Any]:
-        return views.request(found, custody.gathering.kept.of(found.request), custody.missing(found))
+        beside = custody.wallets.shown.of(found.request)
+        return views.request(found, custody.gathering.kept.of(found.request), custody.missing(found), beside.proofs)
 
     @api.post("/requests", responses={201: Request, 200: Request})
     def submit(body: NewRequest) -> tuple[dict[str, Any], int]:
@@ -30,6 +39,7 @@ def blueprint(service: Service) -> APIBlueprint:
             bytes.fromhex(body.signature),
             idempotency_key(),
             None if body.signers is None else tuple(body.signers),
+            _shown(body),
         )
         found, new = custody.submit(submission)
         return shown(found), 201 if new else 200

@@ -61,6 +61,9 @@ class NewRequest(Asked):
     signers: list[Name] | None = Field(
         default=None, max_length=9, description="The set to try first; others replace it when it fails."
     )
+    proofs: list[Hex] | None = Field(
+        default=None, max_length=32, description="That recipients are on lists which the policy keeps as a root."
+    )
 
 
 class Nothing(Asked):
@@ -275,6 +278,7 @@ class Request(Answer):
     intent: Hex
     intent_signature: Hex64
     approvals: list[Approval] | None
+    proofs: list[Hex] | None
     missing: list[str] | None
     signers: list[Name]
     attempt: int

@@ -8,7 +8,9 @@ from typing import Any
 from strongroom import schemes
 from strongroom.chains import evm
 from strongroom.intent.finishing import TRANSACTIONS
+from strongroom.policy.lists import Proof
 from strongroom.wallet.order import Member
+from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
 from strongroom_host.relay.relay import EPOCH
 from strongroom_host.relay.wallets import Dealt
@@ -65,8 +67,13 @@ def approval(each: Kept) -> Json:
     return {"approver": said.approver, "decision": said.decision, "approval": each.raw.hex(), "at": each.at}
 
 
-def request(each: Request, approvals: Sequence[Kept] | None = None, missing: Sequence[str] | None = None) -> Json:
-    """approvals, missing: None in lists, where they are not looked up."""
+def request(
+    each: Request,
+    approvals: Sequence[Kept] | None = None,
+    missing: Sequence[str] | None = None,
+    proofs: Sequence[Proof] | None = None,
+) -> Json:
+    """approvals, missing, proofs: None in lists, where they are not looked up."""
     transaction = None
     if each.raw is not None and each.kind in TRANSACTIONS:
         transaction = {
@@ -86,6 +93,7 @@ def request(each: Request, approvals: Sequence[Kept] | None = None, missing: Seq
         "intent": each.intent.hex(),
         "intent_signature": each.intent_signature.hex(),
         "approvals": None if approvals is None else [approval(one) for one in approvals],
+        "proofs": None if proofs is None else [cbor.encode(proof.value()).hex() for proof in proofs],
         "missing": None if missing is None else list(missing),
         "signers": list(each.signers),
         "attempt": each.attempt,

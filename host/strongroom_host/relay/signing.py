@@ -11,6 +11,7 @@ from strongroom import schemes
 from strongroom.chains.effects import ToSign
 from strongroom.channel import bundle
 from strongroom.errors import Refusal
+from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wire import cbor
 from strongroom_host.relay.blame import wrong_contributions
 from strongroom_host.relay.relay import Group, Job, Relay
@@ -38,6 +39,7 @@ class Task:
     preferred: tuple[str, ...] | None = None
     route: Route | None = None
     approvals: tuple[bytes, ...] = ()
+    shown: Shown = NOTHING
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, res
         "intent": task.intent,
         "signature": task.intent_signature,
         "approvals": list(task.approvals),
+        "shown": task.shown.value(),
         "set": list(chosen),
     }
     count = schemes.suite(task.scheme).trips

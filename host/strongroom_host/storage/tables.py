@@ -56,6 +56,13 @@ POLICY_RECORDS: Final = sa.Table(
     sa.Column("record", sa.LargeBinary, nullable=False),
 )
 
+SHOWN: Final = sa.Table(
+    "shown",
+    METADATA,
+    sa.Column("request", sa.String(32), primary_key=True),
+    sa.Column("shown", sa.LargeBinary, nullable=False),
+)
+
 REQUESTS: Final = sa.Table(
     "requests",
     METADATA,

@@ -15,6 +15,7 @@ from strongroom.wallet.certificate import Body, Certificate
 from strongroom.wallet.order import SignedOrder
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.directives import Directives
+from strongroom_host.storage.shown import ShownBeside
 from strongroom_host.storage.tables import RECORDS, WALLETS
 
 Phase = Literal["ordered", "dealt", "certified"]
@@ -61,6 +62,7 @@ class Wallets:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.directives = Directives(database)
+        self.shown = ShownBeside(database)
         self._certified: dict[str, Wallet] = {}
 
     def begin(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
