@@ -81,6 +81,7 @@ class Meter:
     def __init__(self, bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
         self._uses: dict[Key, _Use] = {}
+        self._forgot = 0
         self._lock = threading.Lock()
 
     def begin(self, load: Load, now: int) -> None:
@@ -125,7 +126,11 @@ class Meter:
         return now * BUCKETS // self.bounds.seconds
 
     def _forget(self, now: int) -> None:
+        """What is older than the window: once for each of its parts, so that a ceremony does not pay for all keys."""
         oldest = self._bucket(now) - BUCKETS
+        if oldest == self._forgot:
+            return
+        self._forgot = oldest
         for key, use in list(self._uses.items()):
             while use.buckets and use.buckets[0][0] < oldest:
                 use.spent -= use.buckets.popleft()[1]

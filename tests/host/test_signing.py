@@ -141,6 +141,19 @@ def test_two_unwilling_signers_are_both_named(world: World, custody: Custody, wa
     assert custody.requests.get(caught.value.request).state == "refused"
 
 
+def test_signers_that_do_too_much_already_say_so(world: World, custody: Custody, wallet: Wallet) -> None:
+    """Not that they are out of reach: whoever asks in a loop is to read it. And it may be tried again."""
+    for number in (1, 2):
+        world[number].twist = when("sign.start", lambda _request, _handle: refuse("ceremony_rate"))
+    with pytest.raises(Problem) as caught:
+        custody.submit(Submission(*world.message(wallet.body.wallet)))
+    assert caught.value.cause.code == "ceremony_rate" and caught.value.cause.retryable
+    assert caught.value.request is not None and custody.requests.get(caught.value.request).state == "failed"
+    for number in (1, 2):
+        world[number].twist = None
+    assert custody.retry(caught.value.request).state == "signed"
+
+
 def test_one_unwilling_signer_does_not_stop_the_others(world: World, custody: Custody, wallet: Wallet) -> None:
     world[2].twist = when("sign.start", lambda _request, _handle: refuse("policy_limit"))
     assert submit(custody, world, wallet).signers == (world[1].name, world[3].name)

@@ -157,8 +157,8 @@ def _nobodys(chosen: tuple[str, ...], refusal: Refusal) -> Refusal:
 
 
 def _cause(refusals: Mapping[str, Refusal], unattributed: Refusal | None, task: Task) -> Refusal:
-    """The refusal that tells most: a signer's judgement, then a fault, then who is missing."""
-    for wanted in ({"refused", "malformed", "conflict"}, {"fault"}, {"internal"}):
+    """The refusal that tells most: a signer's judgement, then a fault, then too much at once, then who is missing."""
+    for wanted in ({"refused", "malformed", "conflict"}, {"fault"}, {"internal"}, {"busy"}):
         for name, refusal in refusals.items():
             if refusal.kind in wanted:
                 culprits = refusal.culprits or ((name,) if refusal.kind == "internal" else ())
