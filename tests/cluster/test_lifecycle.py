@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
 
+from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom_client import messages, transactions, wallets
 from strongroom_client.api import Json
-from strongroom_client.cluster import HOST
-from strongroom_client.cluster.chain import ACCOUNTS
+from strongroom_client.cluster import HOST, Cluster
+from strongroom_client.cluster.chain import ACCOUNTS, CHAIN_ID
 from strongroom_client.transactions import Transfer
 from strongroom_simulator import adversary
 from tests.cluster.commands import STRONGROOM, alive, at
@@ -130,6 +132,21 @@ def test_larger_cluster(clusters: Clusters) -> None:
     with cluster.api() as api:
         _, _, answer = messages.sign(api, wallet.body, "3 of 5", cluster.requester())
     assert len(answer["signers"]) == 3
+    _sign_with_ecdsa(cluster)
+
+
+def _sign_with_ecdsa(cluster: Cluster) -> None:
+    """3 of 5, by two sets that have one signer in common; no node is asked for anything."""
+    wallet = cluster.create_wallet(ECDSA, threshold=3)
+    for nonce, chosen in enumerate((["enclave-1", "enclave-2", "hsm-1"], ["enclave-2", "enclave-3", "hsm-2"])):
+        payload = Transaction(CHAIN_ID, nonce, 10**9, 2 * 10**9, 21_000, TO, 1).encode()
+        intent = transactions.sign_intent(
+            wallet.body, "evm-transaction", payload, cluster.requester(), chain=f"evm:{CHAIN_ID}"
+        )
+        with cluster.api() as api:
+            answer = transactions.submit(api, wallet.body, intent, chosen)
+        assert answer["signers"] == chosen
+        assert Account.recover_transaction(transactions.raw_transaction(answer)) == wallet.address
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
