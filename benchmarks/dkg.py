@@ -8,25 +8,24 @@ from benchmarks import bare
 from benchmarks.report import Row, at_most, median, plain
 from benchmarks.served import Served
 
-RUNS = {"dkls23-secp256k1": 5, "frost-ed25519": 30}
-"""An ECDSA wallet takes seconds: five of them, in turn with the bare protocol."""
+RUNS = 30
+SCHEMES = ("dkls23-secp256k1", "frost-ed25519")
+GOAL = 1.3
+"""Not met by FROST, whose DKG is milliseconds of arithmetic: docs/adr/0008 says what a wallet costs besides."""
 
 
 def run(served: Served) -> list[Row]:
     rows: list[Row] = []
-    for scheme, count in RUNS.items():
+    for scheme in SCHEMES:
         made: list[float] = []
         protocol: list[float] = []
-        for _ in range(count):
+        for _ in range(RUNS):
             begin = time.perf_counter()
             served.make_wallet(scheme, 2)
             made.append((time.perf_counter() - begin) * 1000)
             protocol.append(bare.dkg(scheme, 2, served.size))
         name = f"{scheme} 2-of-{served.size}"
-        rows.append(plain(f"{name}: wallet made and verified, p50 of {count}", median(made), "ms"))
+        rows.append(plain(f"{name}: wallet made and verified, p50 of {RUNS}", median(made), "ms"))
         rows.append(plain(f"{name}: bare DKG, all parties in one process, p50", median(protocol), "ms"))
-        metric, ratio = f"{name}: wallet / bare DKG", median(made) / median(protocol)
-        rows.append(
-            at_most(metric, ratio, "ratio", 1.3) if scheme.startswith("dkls23") else plain(metric, ratio, "ratio")
-        )
+        rows.append(at_most(f"{name}: wallet / bare DKG", median(made) / median(protocol), "ratio", GOAL))
     return rows

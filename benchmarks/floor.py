@@ -1,4 +1,4 @@
-"""The transport's floor: the same app, one committed row, the same trips of the same sizes, and an empty ceremony.
+"""The transport's floor: the same app, the same committed rows, the same trips of the same sizes, an empty ceremony.
 
 `python -m benchmarks.floor serve CONFIG` is the host with one more route; `... echo SOCKET` stands
 in for a signer: the listener's real loop, and an answer as long as the question asks for.
@@ -21,6 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.served import Line
+from benchmarks.trips import Trip
 from strongroom.signer.serve import Server as Listener
 from strongroom_client.cluster.process import Process, module
 from strongroom_host.configuration import read
@@ -35,11 +36,8 @@ from strongroom_host.storage.tables import TRANSITIONS
 PORT = 5000
 PATH = "/floor"
 KEY = "floor"
-Trip = tuple[int, int]
-"""Bytes of a request and of its answer."""
-
-FROST_TRIPS: tuple[Trip, ...] = ((700, 330), (400, 320))
-"""Two enclaves and an HSM sign a short message with FROST; tests/host measures the same sizes."""
+MOST = 3
+"""Signers of a set: MuSig2's three of three."""
 
 
 def trip(signers: Signers, names: Sequence[str], sizes: Trip, during: Any = None) -> None:
@@ -48,6 +46,11 @@ def trip(signers: Signers, names: Sequence[str], sizes: Trip, during: Any = None
     deadline = time.monotonic() + 5
     with signers.lines(names, deadline) as lines:
         exchange([(lines[name], payload) for name in names], deadline, during)  # type: ignore[misc]
+
+
+def question(body: bytes, trips: Sequence[Trip], signers: int) -> bytes:
+    """A request's body, and how long the floor's trips shall be."""
+    return json.dumps({**json.loads(body), "trips": trips, "signers": signers}).encode()
 
 
 class FloorServer(HostServer):
@@ -65,9 +68,12 @@ class FloorServer(HostServer):
         def floor() -> Any:
             from flask import request
 
-            request.get_json()
-            for number, sizes in enumerate(FROST_TRIPS):
-                trip(signers, names, sizes, commit if number == 0 else None)
+            asked = request.get_json()
+            trips = [(int(question), int(answer)) for question, answer in asked["trips"]]
+            # As the host commits: what it reserves in the first trip, and that the last is near in the one before it.
+            commits = {0, len(trips) - 2}
+            for number, sizes in enumerate(trips):
+                trip(signers, names[: asked["signers"]], sizes, commit if number in commits else None)
             return {"request": "0" * 32, "signature": "0" * 128}
 
         app.add_url_rule(PATH, "floor", floor, methods=["POST"])
@@ -75,11 +81,11 @@ class FloorServer(HostServer):
 
 
 class Floor:
-    """The floor's host and its two stand-ins, as processes."""
+    """The floor's host and the stand-ins for signers, as processes."""
 
     def __init__(self, folder: Path, sockets: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [sockets / f"echo-{number}.sock" for number in (1, 2)]
+        paths = [sockets / f"echo-{number}.sock" for number in range(1, MOST + 1)]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = int(free.getsockname()[1])

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from pathlib import Path
 
 from benchmarks.report import Row, at_most, median, plain
 from benchmarks.served import Served
-from strongroom.intent import judge as judging
-from strongroom.intent.intent import Intent
-from strongroom.policy.decide import Circumstances
+from benchmarks.trips import NoReservation, task
 from strongroom_client.cluster.plan import HOST, PORT
 from strongroom_client.wallets import Verified
 from strongroom_host.connection import Address
-from strongroom_host.relay.relay import Group, Relay
+from strongroom_host.relay.relay import Relay
 from strongroom_host.relay.rounds import Message
-from strongroom_host.relay.signing import Task, sign
+from strongroom_host.relay.signing import sign
 from strongroom_host.signers import Signers
 
 SCHEMES = {"dkls23-secp256k1": 2, "frost-ed25519": 2, "frost-secp256k1-tr": 2, "musig2-secp256k1": 3}
-REQUESTS = 5
+REQUESTS = 30
 MEGABYTE = 1_000_000
 
 
@@ -41,19 +37,7 @@ def run(served: Served) -> list[Row]:
     return rows
 
 
-class _NoReservation:
-    """Nothing is stored: only what crosses the relay counts."""
-
-    def begin(self, attempt: int, signers: tuple[str, ...], *, last: bool) -> None:
-        return None
-
-    def before_last(self) -> None:
-        return None
-
-
 def _relayed(served: Served, relay: Relay, wallet: Verified) -> list[Row]:
-    body, order = wallet.body, wallet.order
-    group = Group(body.order, body.wallet)
     messages: list[int] = []
     volumes: list[int] = []
     for _ in range(REQUESTS):
@@ -63,18 +47,10 @@ def _relayed(served: Served, relay: Relay, wallet: Verified) -> list[Row]:
             kept.extend(passing)
             return passing
 
-        fields = json.loads(served.request(wallet, served.requester()))
-        raw, signature = bytes.fromhex(fields["intent"]), bytes.fromhex(fields["signature"])
-        intent = Intent.decode(raw)
-        known = judging.Wallet(body.wallet, order, body.keys)
-        judged = judging.judge(intent, signature, known, order.policy, Circumstances(int(time.time())), ())
-        task = Task(
-            group, order.scheme, order.threshold, body.package, raw, intent.intent_id, signature, judged.to_sign,
-            route=note,
-        )  # fmt: skip
-        sign(relay, task, _NoReservation())
+        sign(relay, task(wallet, served.request(wallet, served.requester()), note), NoReservation())
         messages.append(len(carried))
         volumes.append(sum(len(sealed) for _, _, sealed in carried))
+    order = wallet.order
     name = f"{order.scheme} {order.threshold}-of-{served.size}"
     return [
         plain(f"{name}: messages relayed for one signature", median(messages), "messages"),

@@ -8,9 +8,10 @@ from __future__ import annotations
 import gc
 
 from benchmarks import bare
-from benchmarks.floor import PATH, Floor
+from benchmarks.floor import PATH, Floor, question
 from benchmarks.report import Row, at_most, median, plain
 from benchmarks.served import Line, Served
+from benchmarks.trips import measure as measure_trips
 from tests.native.driver import run_dkg
 
 BLOCKS = 7
@@ -37,13 +38,15 @@ def measure(served: Served, scheme: str, threshold: int, floor: Line | None) -> 
     requests: list[float] = []
     critical: list[float] = []
     floors: list[float] = []
+    warming = [served.request(wallet, requester) for _ in range(2)]
+    trips = () if floor is None else measure_trips(served.cluster, wallet, *warming)
     gc.disable()
     for _ in range(BLOCKS):
         bodies = [served.request(wallet, requester) for _ in range(EACH + WARM_UP)]
         requests += [line.post(body) for body in bodies][WARM_UP:]
         critical += [bare.critical_path(scheme, shares) for _ in range(EACH + WARM_UP)][WARM_UP:]
         if floor is not None:
-            floors += [floor.post(body, PATH) for body in bodies][WARM_UP:]
+            floors += [floor.post(question(body, trips, threshold), PATH) for body in bodies][WARM_UP:]
         gc.collect()
     gc.enable()
     return _rows(f"{scheme} {threshold}-of-{served.size}", scheme, requests, critical, floors)
