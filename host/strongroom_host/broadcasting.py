@@ -10,6 +10,7 @@ from typing import Any
 from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
+from strongroom.policy.document import Policy
 from strongroom_host.ethereum import Node, Receipt
 from strongroom_host.problems import Problem, members
 from strongroom_host.storage.requests import Request, Requests
@@ -67,9 +68,21 @@ class Chains:
         for chain in self._chains.values():
             chain.node.close()
 
-    def prepare(self, wallet: Wallet, to: bytes, value: int, data: bytes, chain_id: int | None) -> Prepared:
-        """Fills nonce, gas and fees from the node; transactions that this host signed and no block has are counted."""
-        allowed = [each for each in wallet.signed_order.order.policy.evm_chain_ids if each in self._chains]
+    def prepare(
+        self,
+        wallet: Wallet,
+        to: bytes,
+        value: int,
+        data: bytes,
+        chain_id: int | None,
+        policy: Policy | None = None,
+    ) -> Prepared:
+        """Fills nonce, gas and fees from the node; transactions that this host signed and no block has are counted.
+
+        policy: the newest, for a chain that was not named; None for the order's.
+        """
+        chains = (policy or wallet.signed_order.order.policy).evm_chain_ids
+        allowed = [each for each in chains if each in self._chains]
         chosen = chain_id if chain_id is not None else (allowed[0] if allowed else None)
         if chosen is None or chosen not in self._chains:
             raise Refusal("policy_chain", "this host has no node of a chain that the wallet's policy allows")

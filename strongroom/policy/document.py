@@ -32,6 +32,9 @@ LEASE: Final = 7 * DAY
 
 MAX_LEASE: Final = 366 * DAY
 MAX_TIMELOCK: Final = 90 * DAY
+MAX_DOCUMENT: Final = 192 << 10
+"""Bytes of a policy that tools make: an order has room for a roster beside it."""
+
 MAX_RULES: Final = 128
 MAX_LISTS: Final = 64
 MAX_REQUESTERS: Final = 256

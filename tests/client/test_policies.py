@@ -158,6 +158,19 @@ def test_durations_and_times() -> None:
     assert units.moment_text(NOW) == "2027-01-15T08:00:00Z"
 
 
+def test_a_policy_that_no_order_has_room_for(tmp_path: Path) -> None:
+    """By name, before officers sign it: not at the signers."""
+    many = [
+        {"address": f"0x{number:040x}", "label": "A label of some length, as people write them"}
+        for number in range(4000)
+    ]
+    with pytest.raises(Refusal) as caught:
+        load({**FILE, "lists": {"banks": many}}, tmp_path)
+    assert caught.value.code == "bad_file" and "longest list" in caught.value.reason
+    (tmp_path / "banks.json").write_text(json.dumps({"entries": many}))
+    assert load({**FILE, "lists": {"banks": {"file": "banks.json"}}}, tmp_path).lists[0].size == 4000
+
+
 # --- Proofs for long lists ---
 
 

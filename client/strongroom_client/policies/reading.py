@@ -10,10 +10,11 @@ from typing import Any, Final, TypeVar
 from strongroom.approval.approver import Approver, Key, Passkey
 from strongroom.approval.demand import Demand
 from strongroom.errors import Refusal
-from strongroom.policy.document import LEASE, Fee, Policy
+from strongroom.policy.document import LEASE, MAX_DOCUMENT, Fee, Policy
 from strongroom.policy.lists import Entry, Recipients
 from strongroom.policy.rules import Rule, parse_kind
 from strongroom.policy.terms import DAYS, Bound, Domain, Hours, Method, Source, Tier, Window
+from strongroom.wire import cbor
 from strongroom_client import documents
 from strongroom_client.documents import Document
 from strongroom_client.policies import units
@@ -52,6 +53,9 @@ def read(source: Document, now: int, folder: Path) -> Policy:
         freezers=_optional(source, "freezers", _integer, 1),
     )
     source.end()
+    size = len(cbor.encode(policy.value()))
+    if size > MAX_DOCUMENT:
+        raise source.wrong(f"makes a policy of {size} bytes, over {MAX_DOCUMENT}: give its longest list as a file")
     return policy
 
 

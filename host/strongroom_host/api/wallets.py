@@ -69,9 +69,9 @@ def blueprint(service: Service) -> APIBlueprint:
     def prepare(path: WalletPath, body: NewTransaction) -> dict[str, Any]:
         """Fills a transaction's nonce, gas and fees. Decode the payload before you sign it."""
         found = custody.wallets.get(path.wallet)
-        prepared = custody.chains.prepare(
-            found, evm.parse_address(body.to), int(body.value), bytes.fromhex(body.data), body.chain_id
-        )
+        newest = custody.directing.policies(found)[-1]
+        to, data = evm.parse_address(body.to), bytes.fromhex(body.data)
+        prepared = custody.chains.prepare(found, to, int(body.value), data, body.chain_id, newest)
         return prepared.json()
 
     @api.post("/wallets/<wallet>/directives", responses={200: Acknowledgements})
