@@ -20,7 +20,7 @@ from strongroom.approval import Approver, Decision, Demand, verify
 from strongroom.approval.webauthn import Assertion
 from strongroom.chains import evm
 from strongroom.errors import Refusal
-from strongroom_client.approving import enrolment, keys, reading
+from strongroom_client.approving import book, enrolment, keys, reading
 from strongroom_client.approving.enrolment import Entry
 from strongroom_client.approving.server import Desk
 from strongroom_client.cli import approve as command
@@ -277,7 +277,7 @@ def test_a_recipient_that_nobody_listed_is_said_to_be_one(custody: Approving) ->
     intent = signed.intent
     read = reading.read(intent.request, intent.encode(), signed.signature, body, [policy], (), 0)
     (line,) = read.lines
-    assert line.known is None and reading.UNLISTED in line.warnings and len(line.warnings) == 2
+    assert line.known is None and book.UNLISTED in line.warnings and len(line.warnings) == 2
     assert read.refused is not None and read.demands == ()
 
 
@@ -292,5 +292,5 @@ def test_a_recipient_that_nobody_listed_is_said_to_be_one(custody: Approving) ->
     ],
 )
 def test_what_cannot_be_seen_is_written_out(text: str, shown: str) -> None:
-    assert reading.visible(text) == shown
-    assert reading.visible("a\nb", lines=True) == "a\nb"
+    assert book.visible(text) == shown
+    assert book.visible("a\nb", lines=True) == "a\nb"

@@ -13,7 +13,8 @@ from strongroom.approval import Demand
 from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom.intent.intent import Kind
-from strongroom_client.approving import page, reading
+from strongroom.policy.lists import Entry, Prover, Recipients
+from strongroom_client.approving import book, page, reading
 from strongroom_client.approving.reading import Line, Reading
 from strongroom_client.transactions import sign_intent
 from tests.approval.keys import held
@@ -69,13 +70,26 @@ def test_a_transfer_of_coins(custody: Approving) -> None:
 def test_a_transfer_of_tokens_to_somebody_unlisted(custody: Approving) -> None:
     line = only(read(custody, "evm-transaction", call(method("a9059cbb", STRANGER, 5_000_000))))
     assert (line.verb, line.amount) == ("Send", "5000000 units") and TOKEN.hex() in line.exact
-    assert line.known is None and line.warnings == (reading.UNLISTED,)
+    assert line.known is None and line.warnings == (book.UNLISTED,)
+
+
+def test_a_long_list_labels_what_a_proof_shows(custody: Approving) -> None:
+    """The policy has the list's root alone; a proof of another label, or for another list, shows nothing."""
+    entries = [Entry(evm.text(bytes((number,)) * 20), f"Client {number}") for number in range(1, 9)]
+    plain = custody.order.order.policy
+    rooted = replace(plain, lists=(*plain.lists, Recipients.rooted("zz-clients", entries)))
+    proof = Prover("zz-clients", entries).prove(entries[2].address)
+    assert proof is not None
+    assert book.Book(rooted, [proof]).known(entries[2].address) == book.Known("zz-clients", "Client 3")
+    assert book.Book(rooted).known(entries[2].address) is None
+    for wrong in (replace(proof, list="partners"), replace(proof, entry=replace(proof.entry, label="Acme"))):
+        assert book.Book(rooted, [wrong]).unlisted(entries[2].address) == [book.UNLISTED]
 
 
 def test_an_address_made_to_be_mistaken_for_a_listed_one(custody: Approving) -> None:
     poison = ACME[:2] + b"\x11" * 16 + ACME[-2:]
     warnings = only(read(custody, "evm-transaction", call(b"", poison, ETHER))).warnings
-    assert warnings[0] == reading.UNLISTED and "like Acme Industries of list partners" in warnings[1]
+    assert warnings[0] == book.UNLISTED and "like Acme Industries of list partners" in warnings[1]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +103,7 @@ def test_an_address_made_to_be_mistaken_for_a_listed_one(custody: Approving) -> 
 def test_an_allowance(custody: Approving, data: bytes, verb: str, amount: str, warned: str) -> None:
     line = only(read(custody, "evm-transaction", call(data)))
     assert line.verb == verb and line.amount.startswith(amount)
-    assert any(warned in warning for warning in line.warnings) and reading.UNLISTED in line.warnings
+    assert any(warned in warning for warning in line.warnings) and book.UNLISTED in line.warnings
 
 
 def test_an_allowance_taken_back(custody: Approving) -> None:
@@ -127,7 +141,7 @@ def test_typed_data_are_shown_whole(custody: Approving) -> None:
     }
     line = only(read(custody, "evm-typed-data", json.dumps(data).encode()))
     assert line.verb == "Sign typed data Vote for" and '"proposal": 7' in line.text
-    assert line.to.lower() == "0x" + TOKEN.hex() and reading.UNLISTED in line.warnings
+    assert line.to.lower() == "0x" + TOKEN.hex() and book.UNLISTED in line.warnings
 
 
 def test_a_derived_key_is_said_to_be_one(custody: Approving) -> None:

@@ -14,10 +14,8 @@ the policy allows it is said beside it: signers judge that, with a journal and a
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from strongroom.approval import Approval, Approver, Demand, Tally, tally
 from strongroom.chains import evm, explain
@@ -31,16 +29,7 @@ from strongroom.policy.history import NO_HISTORY
 from strongroom.policy.lists import Proof
 from strongroom.wallet.certificate import Body
 from strongroom_client.accounts import accounts
-
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
-
-@dataclass(frozen=True)
-class Known:
-    """An address that officers wrote into a list of the policy."""
-
-    list: str
-    label: str
+from strongroom_client.approving.book import Book, Known, visible
 
 
 @dataclass(frozen=True)
@@ -142,7 +131,7 @@ def read(
     # 5
     decoded = decode(intent, wallet.keys)
     effects = decoded.effects
-    lines = tuple(_lines(intent, effects, policy))
+    lines = tuple(_lines(intent, effects, Book(policy, proofs)))
     refused: str | None = None
     demands: tuple[Demand, ...] = ()
     try:
@@ -156,29 +145,29 @@ def read(
     return Reading(intent, wallet, policy, effects, decoded.to_sign, lines, counted, demands, refused, newest)
 
 
-def _lines(intent: Intent, effects: Effects, policy: Policy) -> Iterator[Line]:
+def _lines(intent: Intent, effects: Effects, book: Book) -> Iterator[Line]:
     for transfer in effects.transfers:
-        yield _transfer(transfer, policy)
+        yield _transfer(transfer, book)
     for allowance in effects.allowances:
-        yield _allowance(allowance, policy)
+        yield _allowance(allowance, book)
     for call in effects.calls:
-        yield _call(effects.chain, call, policy)
+        yield _call(effects.chain, call, book)
     for signing in effects.signings:
-        yield _signing(intent, signing, policy)
+        yield _signing(intent, signing, book)
 
 
-def _transfer(transfer: Transfer, policy: Policy) -> Line:
+def _transfer(transfer: Transfer, book: Book) -> Line:
     amount, exact = explain.parts(transfer.asset, transfer.amount)
-    known = _known(policy, transfer.to)
-    warnings = _unlisted(policy, transfer.to)
+    known = book.known(transfer.to)
+    warnings = book.unlisted(transfer.to)
     if transfer.amount == 0:
         warnings.append("Nothing is moved: a transfer of zero is often made to plant an address in a history.")
     verb = "Send" if transfer.sender is None else f"Move, out of {_address(transfer.sender)},"
     return Line(verb, amount, exact, _address(transfer.to), known, tuple(warnings))
 
 
-def _allowance(allowance: Allowance, policy: Policy) -> Line:
-    known = _known(policy, allowance.spender)
+def _allowance(allowance: Allowance, book: Book) -> Line:
+    known = book.known(allowance.spender)
     if allowance.amount == 0 and not allowance.added:
         verb = f"Take back what may be taken of {explain.token(allowance.asset)}"
         return Line(verb, to=_address(allowance.spender), known=known)
@@ -190,76 +179,32 @@ def _allowance(allowance: Allowance, policy: Policy) -> Line:
     warnings = [f"This moves nothing now. It lets somebody take it later without asking again, {end}."]
     if allowance.added:
         warnings.append("It is on top of what they may take already.")
-    warnings += _unlisted(policy, allowance.spender)
+    warnings += book.unlisted(allowance.spender)
     return Line("Let somebody take", amount, exact, _address(allowance.spender), known, tuple(warnings))
 
 
-def _call(chain: str, call: Call, policy: Policy) -> Line:
-    known = _known(policy, call.contract)
+def _call(chain: str, call: Call, book: Book) -> Line:
+    known = book.known(call.contract)
     amount, exact = explain.parts(f"{chain}/native", call.value) if call.value else ("", "")
     warnings = ["What this does is not understood here. Officers allowed this contract and method by name."]
-    warnings += _unlisted(policy, call.contract)
+    warnings += book.unlisted(call.contract)
     verb = f"Call method {call.method} of a contract" + (", and pay it" if call.value else "")
     return Line(verb, amount, exact, _address(call.contract), known, tuple(warnings), call.data.hex())
 
 
-def _signing(intent: Intent, signing: Signing, policy: Policy) -> Line:
+def _signing(intent: Intent, signing: Signing, book: Book) -> Line:
     text = visible(intent.payload.decode("utf-8", "backslashreplace"), lines=True)
     warnings = []
     if not text.isascii():
         warnings.append("Some letters are not ASCII, and may look like others.")
     if signing.kind == "text":
         return Line("Sign this text", text=text, warnings=tuple(warnings))
-    known = _known(policy, signing.domain) if signing.domain else None
-    warnings += _unlisted(policy, signing.domain or "")
+    known = book.known(signing.domain) if signing.domain else None
+    warnings += book.unlisted(signing.domain or "")
     to = _address(signing.domain) if signing.domain else ""
     return Line(f"Sign typed data {visible(signing.what)} for", to=to, known=known, warnings=tuple(warnings), text=text)
-
-
-UNLISTED = "On no list of the policy. Compare every character of the address with a source of your own."
-
-
-_ENDS: Final = 4
-"""Characters at each end of an address: what many tools show of it, and what is cheap to imitate."""
-
-
-def _unlisted(policy: Policy, address: str) -> list[str]:
-    """What to say of an address that no list has, and of whom it may be meant to be mistaken for."""
-    if _known(policy, address) is not None:
-        return []
-    shape = _shape(address)
-    alike = [
-        f"It begins and ends like {visible(entry.label)} of list {each.name}, and is another address."
-        for each in policy.lists
-        for entry in each.entries
-        if _shape(entry.address) == shape
-    ]
-    return [UNLISTED, *alike[:3]]
-
-
-def _shape(address: str) -> tuple[str, str]:
-    return address.removeprefix("0x")[:_ENDS], address[-_ENDS:]
-
-
-def _known(policy: Policy, address: str) -> Known | None:
-    """Lists that are a root are known to whoever keeps them; here such an address counts as one that nobody listed."""
-    for each in policy.lists:
-        entry = each.find(address, ())
-        if entry is not None:
-            return Known(each.name, visible(entry.label))
-    return None
 
 
 def _address(text: str) -> str:
     """EVM's with the checksum that other tools show."""
     return evm.checksum(evm.parse_address(text)) if text.startswith("0x") else visible(text)
-
-
-def visible(text: str, *, lines: bool = False) -> str:
-    """Whatever has no shape of its own, or turns the text around, as its number. lines: line feeds stay."""
-    return "".join(
-        character
-        if (lines and character == "\n") or unicodedata.category(character) not in _INVISIBLE
-        else f"\\u{{{ord(character):x}}}"
-        for character in text
-    )

@@ -1,0 +1,67 @@
+"""Whom an address belongs to, by the lists of a policy that officers signed, and what to say where nobody knows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom.policy.document import Policy
+from strongroom.policy.lists import Proof
+
+UNLISTED: Final = "On no list of the policy. Compare every character of the address with a source of your own."
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ENDS: Final = 4
+"""Characters at each end of an address: what many tools show of it, and what is cheap to imitate."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An address that officers wrote into a list of the policy."""
+
+    list: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Book:
+    """proofs: of entries of lists that the policy keeps as a root, as they came with a request; each proves itself."""
+
+    policy: Policy
+    proofs: Sequence[Proof] = ()
+
+    def known(self, address: str) -> Known | None:
+        for each in self.policy.lists:
+            entry = each.find(address, self.proofs)
+            if entry is not None:
+                return Known(each.name, visible(entry.label))
+        return None
+
+    def unlisted(self, address: str) -> list[str]:
+        """What to say of an address that no list has, and of whom it may be meant to be mistaken for."""
+        if self.known(address) is not None:
+            return []
+        shape = _shape(address)
+        alike = [
+            f"It begins and ends like {visible(entry.label)} of list {each.name}, and is another address."
+            for each in self.policy.lists
+            for entry in each.entries
+            if _shape(entry.address) == shape
+        ]
+        return [UNLISTED, *alike[:3]]
+
+
+def _shape(address: str) -> tuple[str, str]:
+    return address.removeprefix("0x")[:_ENDS], address[-_ENDS:]
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Whatever has no shape of its own, or turns the text around, as its number. lines: line feeds stay."""
+    return "".join(
+        character
+        if (lines and character == "\n") or unicodedata.category(character) not in _INVISIBLE
+        else f"\\u{{{ord(character):x}}}"
+        for character in text
+    )
