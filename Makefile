@@ -124,6 +124,7 @@ lock: .venv/bin/uv  ## new lock files; the trusted base leads (make lock UPGRADE
 .PHONY: docs
 docs: setup  ## the pages that are made from the code
 	@python -m infra.docs.errors_page > docs/errors.md
+	@python -m infra.docs.journals_page > docs/journals.md
 
 .PHONY: clean
 clean:  ## everything that git does not keep, .venv too

@@ -177,6 +177,7 @@ CODES: Final[dict[str, Code]] = {
         "conflict", "Another request uses up the same: wait for it, or replace it by an intent that says so."
     ),
     "nonce_gap": Code("conflict", "Send the transaction with the next nonce first."),
+    "journal_full": Code("busy", "Wait until requests of this wallet are past every window of a policy."),
     "waiver_refused": Code("refused", "Have officers sign a waiver over the signers' present starts and journals."),
     # Host
     "unauthorized": Code("refused", "Send an API key that this host knows, as a Bearer token."),

@@ -1,6 +1,7 @@
 """Builds a wallet's order from a roster file and a policy, and signs it with officers' keys.
 
-Roster file: `{"mode", "signers": [{"name", "root", "trust": hex, "measurements": {name: hex}, "labels": {...}}]}`.
+Roster file: `{"mode", "signers": [{"name", "root", "trust": hex, "measurements": {name: hex}, "labels": {...}}]}`, and
+`"witnesses"`, alike, where there are some.
 """
 
 from __future__ import annotations
@@ -19,11 +20,21 @@ from strongroom_client import documents, keyfiles
 from strongroom_client.documents import Document
 
 
+def load_witnesses(path: Path) -> tuple[Member, ...]:
+    """Of a roster file that names some. Raises as `load_roster`."""
+    document = documents.read(path)
+    if not document.has("witnesses"):
+        return ()
+    return document.items("witnesses", lambda value: _member(Document(value, f"{path}: a witness")))
+
+
 def load_roster(path: Path) -> tuple[Mode, tuple[Member, ...]]:
     """Raises Refusal `bad_file`, `bad_configuration` or `bad_order`."""
     document = documents.read(path)
     mode = parse_mode(document.text("mode"))
     roster = document.items("signers", lambda value: _member(Document(value, f"{path}: a signer")))
+    if document.has("witnesses"):
+        document.take("witnesses")
     document.end()
     return mode, roster
 
@@ -42,9 +53,16 @@ def _member(document: Document) -> Member:
     return Member(name, cast(Root, root), trust, measurements, Labels(**values)).checked()
 
 
-def roster_document(mode: Mode, roster: Iterable[Member]) -> dict[str, Any]:
+def roster_document(mode: Mode, roster: Iterable[Member], witnesses: Iterable[Member] = ()) -> dict[str, Any]:
     """The content of a roster file."""
-    signers = [
+    document: dict[str, Any] = {"mode": mode, "signers": _rows(roster)}
+    if rows := _rows(witnesses):
+        document["witnesses"] = rows
+    return document
+
+
+def _rows(members: Iterable[Member]) -> list[dict[str, Any]]:
+    return [
         {
             "name": member.name,
             "root": member.root,
@@ -52,9 +70,8 @@ def roster_document(mode: Mode, roster: Iterable[Member]) -> dict[str, Any]:
             "measurements": {name: value.hex() for name, value in sorted(member.measurements.items())},
             "labels": member.labels.value(),
         }
-        for member in roster
+        for member in members
     ]
-    return {"mode": mode, "signers": signers}
 
 
 def build(
@@ -67,10 +84,11 @@ def build(
     threshold: int,
     accept_unaudited: bool,
     nonce: bytes,
+    witnesses: tuple[Member, ...] = (),
 ) -> Order:
     """Raises Refusal `suite_not_accepted` unless whoever asks accepted by name a suite that nobody audited."""
     unaudited = (scheme,) if accept_unaudited else ()
-    return Order(mode, scheme, threshold, roster, officers, policy, unaudited, nonce)
+    return Order(mode, scheme, threshold, roster, officers, policy, unaudited, nonce, witnesses)
 
 
 def sign(order: Order, keys: Iterable[Ed25519PrivateKey]) -> SignedOrder:

@@ -56,7 +56,7 @@ class Directing:
         """To all signers at once. It is kept, for those that come later, where one signer took it."""
         wallet = group.wallet or b""
         body = {"wallet": wallet, "directive": directive.encode()}
-        outcome = self._all(group, [(name, OPERATIONS[directive.kind], dict(body)) for name in group.names])
+        outcome = self._all(group, [(name, OPERATIONS[directive.kind], dict(body)) for name in group.everyone])
         if outcome.views:
             self._directives.add(group.order, directive)
         return outcome

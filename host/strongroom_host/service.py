@@ -17,6 +17,7 @@ from strongroom_host.screening import Service as Screened
 from strongroom_host.signers import Signers
 from strongroom_host.storage.approvals import Approvals
 from strongroom_host.storage.database import Database
+from strongroom_host.storage.journals import Journals
 from strongroom_host.storage.requests import Requests
 from strongroom_host.storage.wallets import Wallets
 
@@ -45,5 +46,7 @@ def build(configuration: Configuration) -> Service:
     nodes = {chain: Chain(Node(each.url), each.confirmations) for chain, each in configuration.chains.items()}
     services = {name: Screened(each.url, each.seconds) for name, each in file.screening.items()}
     gathering = Gathering(Approvals(database), Screening(services))
-    custody = Custody(Relay(signers), Wallets(database), requests, Chains(nodes, requests), gathering)
+    custody = Custody(
+        Relay(signers, Journals(database)), Wallets(database), requests, Chains(nodes, requests), gathering
+    )
     return Service(custody, signers, file.signers, configuration.key_hashes, file.mode)

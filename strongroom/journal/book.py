@@ -6,6 +6,7 @@ and count alike.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
@@ -21,6 +22,12 @@ HORIZON: Final = 93 * 24 * 3600
 
 GRAIN: Final = 3600
 """Seconds: what is past the horizon is dropped by the hour, so that journals drop the same."""
+
+MAX_ENTRIES = 1_000_000
+"""That a book reserves: what is live of one wallet. What others tell may be twice as many."""
+
+PARTS: Final = 256
+"""By the first byte of the request: how two journals find out where they differ."""
 
 RECENT: Final = 64
 
@@ -40,6 +47,9 @@ class Book:
         self._by_once: dict[str, tuple[Key, ...]] = {}
         self._by_hour: dict[int, set[Key]] = {}
         self._set = Multiset()
+        self._parts: list[set[Key]] = [set() for _ in range(PARTS)]
+        self._part_digests: list[bytes | None] = [None] * PARTS
+        """None where something changed since."""
         self._series: dict[Shape, dict[Place, Series]] = {}
         self._highest: dict[str, int] = {}
         self.floors: dict[str, int] = {}
@@ -66,6 +76,22 @@ class Book:
         """Those that came or were renewed last."""
         return [self._entries[key] for key in dict.fromkeys(self._recent) if key in self._entries]
 
+    def part(self, number: int) -> list[Entry]:
+        """By key."""
+        return [self._entries[key] for key in sorted(self._parts[number])]
+
+    def parts(self) -> tuple[bytes, ...]:
+        """The digest of each part."""
+        return tuple(self._part(number) for number in range(PARTS))
+
+    def _part(self, number: int) -> bytes:
+        known = self._part_digests[number]
+        if known is None:
+            elements = sorted(self._entries[key].element() for key in self._parts[number])
+            known = hashlib.sha256(b"strongroom/journal-part/v1" + b"".join(elements)).digest()
+            self._part_digests[number] = known
+        return known
+
     # What is asked of it
 
     def decide(self, candidate: Candidate, judge: Callable[[View], Sequence[Spend]]) -> Entry:
@@ -89,6 +115,8 @@ class Book:
         known = self._entries.get(entry.key)
         if entry.at < self._cut() or (known is not None and entry.at <= known.at):
             return False
+        if known is None and len(self) >= 2 * MAX_ENTRIES:
+            raise Refusal("journal_full", "another journal tells of more requests than there may be")
         if known is not None:
             self._take(known)
         self._put(entry)
@@ -116,6 +144,8 @@ class Book:
         if draft.replaces is not None and draft.replaces not in {other.request for other in others}:
             raise Refusal("journal_conflict", "it replaces a request that uses up nothing of what it uses up")
         if not known:
+            if len(self) >= MAX_ENTRIES:
+                raise Refusal("journal_full", f"{MAX_ENTRIES} requests of this wallet are remembered and not yet old")
             self._require_next(draft)
 
     def _conflicting(self, draft: Entry) -> list[Entry]:
@@ -152,6 +182,8 @@ class Book:
                 self._highest[counted.account] = max(self._highest.get(counted.account, -1), counted.number)
         self._by_hour.setdefault(entry.at // GRAIN, set()).add(key)
         self._set.add(entry.element())
+        self._parts[entry.request[0]].add(key)
+        self._part_digests[entry.request[0]] = None
         self._recent.append(key)
         others = self._conflicting(entry)
         if any(other.counts_for(entry) for other in others):
@@ -175,6 +207,8 @@ class Book:
         if not hour:
             del self._by_hour[entry.at // GRAIN]
         self._set.remove(entry.element())
+        self._parts[entry.request[0]].discard(key)
+        self._part_digests[entry.request[0]] = None
         if key in self._uncounted:
             self._uncounted.discard(key)
         else:

@@ -6,6 +6,7 @@ has joined it acknowledges nothing; it tells others what it loaded, and says tha
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +16,7 @@ from strongroom.journal.acknowledgement import MAX_INCARNATION, Acknowledgement,
 from strongroom.journal.book import Book, Multiplied, View
 from strongroom.journal.entry import Candidate, Entry
 from strongroom.journal.quorum import Quorum
-from strongroom.journal.rejoin import PAGE, Answer, Noted, Question, floors_of, noted_of, page_of, pages, parts
+from strongroom.journal.rejoin import PAGE, Answer, Noted, Question, floors_of, noted_of, page_of, pages
 from strongroom.journal.sealed import Chain
 from strongroom.journal.waiver import MAX_WAIVER, Presence, Waiver
 from strongroom.policy.history import History, Spend
@@ -26,6 +27,10 @@ MAX_SKEW: Final = 30
 MAX_LEAP: Final = 1 << 20
 """By how much a peer's word raises the incarnation that is noted of a third: a liar who says the highest number there
 is would leave none."""
+
+OUTBOX: Final = 16
+OUTBOX_SIZE: Final = 1 << 16
+"""Bytes, unless the newest block alone is larger."""
 
 MAX_STEP: Final = 1 << 40
 """By how much one raises one's own incarnation at once, so that a hundred lies of others do not bar the way back."""
@@ -84,6 +89,8 @@ class Journal:
         self._proposed = 0
         self._hearing: dict[str, _Hearing] = {}
         self._waiver: Waiver | None = None
+        self.outbox: deque[bytes] = deque(maxlen=OUTBOX)
+        """The newest blocks: sent with every answer, since an answer may be lost."""
 
     @property
     def joined(self) -> bool:
@@ -123,7 +130,7 @@ class Journal:
             fields.end()
 
     def _block(self, entries: Sequence[Entry] = (), *, first: bool = False, all_else: bool = False) -> bytes:
-        return self.chain.seal(
+        block = self.chain.seal(
             {
                 "incarnation": self.incarnation,
                 "noted": {name: each.value() for name, each in self._noted.items()} if all_else else {},
@@ -132,12 +139,17 @@ class Journal:
             },
             first=first,
         )
+        self.outbox.append(block)
+        while len(self.outbox) > 1 and sum(map(len, self.outbox)) > OUTBOX_SIZE:
+            self.outbox.popleft()
+        return block
 
     def checkpoint(self) -> list[bytes]:
         """Blocks that hold all there is: those before them are not needed any more."""
         blocks: list[bytes] = []
         for page in pages(sorted(self.book, key=lambda each: each.at)):
             blocks.append(self._block(page, first=not blocks, all_else=not blocks))
+        self.outbox.clear()
         return blocks
 
     # Reserving
@@ -211,7 +223,7 @@ class Journal:
         answer = Answer(
             question.nonce,
             self.joined,
-            Noted(self.incarnation, self.boot),
+            Noted(self.number, self.boot),
             self._noted,
             self.book.floors,
             self.book.digest(),
@@ -278,7 +290,7 @@ class Journal:
             return False
         if hearing.buckets or answer.digest == self.book.digest():
             return True
-        hearing.buckets = parts(self.book)[1]
+        hearing.buckets = self.book.parts()
         return False
 
     # Joining

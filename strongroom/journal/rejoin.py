@@ -9,19 +9,19 @@ the other took note of the new incarnation. Each exchange is a question and an a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from strongroom.errors import Refusal
 from strongroom.journal.acknowledgement import MAX_INCARNATION
+from strongroom.journal.book import PARTS as BUCKETS
+from strongroom.journal.book import Book
 from strongroom.journal.entry import Entry
 from strongroom.journal.quorum import MAX_JOURNALS
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, bytes_item
 
-BUCKETS: Final = 256
 PAGE: Final = 1024
 """Entries of an answer."""
 
@@ -170,18 +170,6 @@ def _read(data: bytes, kind: str) -> Fields:
     return fields
 
 
-def parts(entries: Iterable[Entry]) -> tuple[list[list[Entry]], tuple[bytes, ...]]:
-    """A set in its parts, by the first byte of the request, and the digest of each part."""
-    split: list[list[Entry]] = [[] for _ in range(BUCKETS)]
-    for entry in entries:
-        split[entry.request[0]].append(entry)
-    digests = tuple(
-        hashlib.sha256(b"strongroom/journal-part/v1" + b"".join(sorted(each.element() for each in part))).digest()
-        for part in split
-    )
-    return split, digests
-
-
 def pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Entries in groups of what one message or block carries; one empty group where there are none."""
     page: list[Entry] = []
@@ -195,16 +183,16 @@ def pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     yield page
 
 
-def page_of(entries: Iterable[Entry], question: Question) -> tuple[tuple[Entry, ...], bool]:
+def page_of(book: Book, question: Question) -> tuple[tuple[Entry, ...], bool]:
     """What differs from the asker's parts, from where it wants to go on, as much as a page holds; and whether there is
     more."""
-    split, digests = parts(entries)
+    digests = book.parts()
     start = (question.part, question.after)
     left = (
         entry
         for number in range(question.part, BUCKETS)
         if digests[number] != question.buckets[number]
-        for entry in sorted(split[number], key=lambda each: each.key)
+        for entry in book.part(number)
         if (number, entry.key) > start
     )
     cut = pages(left)

@@ -22,6 +22,7 @@ from strongroom.channel.session import Binding, Channel, route
 from strongroom.errors import Refusal
 from strongroom.signer.exhaustion import Load, Meter
 from strongroom.signer.identity import Identity
+from strongroom.signer.journals import Agreement
 from strongroom.signer.wallets import Wallet
 from strongroom.wire import cbor
 
@@ -79,7 +80,9 @@ class Ceremony:
         identity: Identity,
         finish: Finish,
         load: Load,
+        agreement: Agreement | None = None,
     ) -> None:
+        self._agreement = agreement
         self.kind = kind
         self.load = load
         self.identifier = identifier
@@ -103,8 +106,15 @@ class Ceremony:
     def begin(self, now: int) -> dict[str, cbor.Value]:
         return self._step(self._native(lambda: [each.start() for each in self._protocols]), now)
 
-    def advance(self, messages: Sequence[tuple[str, bytes]], now: int) -> dict[str, cbor.Value]:
-        """messages: (sender, sealed) of the open round, one from each peer."""
+    def advance(
+        self, messages: Sequence[tuple[str, bytes]], acknowledgements: Sequence[tuple[str, bytes]], now: int
+    ) -> dict[str, cbor.Value]:
+        """messages: (sender, sealed) of the open round, one from each peer. acknowledgements: in round 1 of a signing
+        ceremony, those of other journals: before them nothing is answered that depends on the share."""
+        if self._agreement is not None and self.round == 1:
+            self._agreement.require(self.identifier, acknowledgements, now)
+        elif acknowledgements:
+            raise Refusal("unexpected_message", "nothing is to be acknowledged in this round", verdict="link")
         senders = sorted(sender for sender, _ in messages)
         if senders != sorted(self.peers):
             code = "missing_message" if set(senders) < set(self.peers) else "unexpected_sender"
@@ -293,7 +303,12 @@ class Ceremonies:
         return step
 
     def advance(
-        self, identifier: bytes, round_number: int, messages: Sequence[tuple[str, bytes]], now: int
+        self,
+        identifier: bytes,
+        round_number: int,
+        messages: Sequence[tuple[str, bytes]],
+        acknowledgements: Sequence[tuple[str, bytes]],
+        now: int,
     ) -> dict[str, cbor.Value]:
         ceremony = self._running.get(identifier)
         if ceremony is None:
@@ -307,7 +322,7 @@ class Ceremonies:
             if round_number != ceremony.round:
                 # A repeated or reordered request of the host's: refused, and nothing is lost.
                 raise Refusal("ceremony_round", f"round {ceremony.round} is open here, not {round_number}")
-            step = self._run(ceremony, lambda: ceremony.advance(messages, now))
+            step = self._run(ceremony, lambda: ceremony.advance(messages, acknowledgements, now))
         finally:
             ceremony.lock.release()
         if step["result"] is not None:

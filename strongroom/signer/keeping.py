@@ -133,6 +133,20 @@ class Keeping:
                 raise Refusal("bad_certificate", "this wallet was certified with another certificate")
             wallet.body = raw
 
+    def witness(self, raw: bytes) -> Wallet:
+        """A witness takes a wallet's certificate: its officers' order, and test signatures by the wallet."""
+        body = verify_body(Body.decode(raw), self._configuration.officers)
+        wallet = self.accept(body.order)
+        if not wallet.witnesses:
+            raise Refusal("wrong_phase", f"{wallet.name} is a signer of this wallet: load its share")
+        with wallet.during("wallet.witness"):
+            if wallet.body not in (None, raw):
+                raise Refusal("bad_certificate", "this wallet was certified with another certificate")
+            wallet.body = raw
+            wallet.witness(body.wallet, body.keys)
+            self._wallets.bind(wallet, body.wallet)
+        return wallet
+
     def attest(self, wallet: Wallet, nonce: bytes) -> bytes:
         """Fresh evidence, bound to the certificate and epoch."""
         wallet.require("wallet.attest")

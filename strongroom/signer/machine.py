@@ -15,17 +15,21 @@ from strongroom.approval import MAX_APPROVALS
 from strongroom.channel import handshake
 from strongroom.errors import Refusal
 from strongroom.intent.intent import MAX_SIZE as MAX_INTENT
+from strongroom.journal.quorum import MAX_JOURNALS
+from strongroom.journal.sealed import MAX_BLOCK
 from strongroom.policy.directives import MAX_SIZE as MAX_DIRECTIVE
 from strongroom.policy.directives import Kind
 from strongroom.policy.shown import Shown
+from strongroom.signer import journals
 from strongroom.signer.ceremonies import Ceremonies
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.exhaustion import Bounds, Meter
 from strongroom.signer.identity import Identity, evidence_user_data
+from strongroom.signer.journals import Journals
 from strongroom.signer.keeping import Keeping
 from strongroom.signer.seams import Attester, Clock, Health, Random, Sealer
 from strongroom.signer.standings import MAX_RECORD, Standings
-from strongroom.signer.starting import Ask, Starting
+from strongroom.signer.starting import Ask, Asked, Starting
 from strongroom.signer.tickets import MAX_COUNT, SIZE, Tickets
 from strongroom.signer.wallets import Wallet, Wallets
 from strongroom.wallet.order import MAX_PARTIES, SignedOrder
@@ -34,6 +38,9 @@ from strongroom.wire import cbor, frame
 from strongroom.wire.fields import Fields, bytes_item, pair_item, text_item
 
 _log = logging.getLogger(__name__)
+
+MAX_BLOCKS = 1024
+"""Blocks of a journal in one request."""
 
 Body = dict[str, cbor.Value]
 Half = TypeVar("Half", handshake.Opened, handshake.Answered, handshake.Proven)
@@ -63,8 +70,15 @@ class Signer:
         self._ceremonies = Ceremonies(Meter(bounds))
         self._keeping = Keeping(configuration, sealer, self._identity, self._wallets)
         self._standings = Standings(configuration.name, sealer, self._identity, random)
+        self._journals = Journals(configuration.name, sealer, self._identity, random)
         self._starting = Starting(
-            configuration.name, self._identity, self._tickets, self._ceremonies, self._keeping.deal, self._standings
+            configuration.name,
+            self._identity,
+            self._tickets,
+            self._ceremonies,
+            self._keeping.deal,
+            self._standings,
+            self._journals,
         )
 
     def handle(self, payload: bytes) -> bytes:
@@ -106,12 +120,13 @@ class Signer:
         if wallet.dealt is not None:
             paired.extend(wallet.order.names[index - 1] for index in wallet.dealt.share.paired())
         return {
-            "wallet": None if wallet.dealt is None else wallet.dealt.wallet,
+            "wallet": wallet.identifier if wallet.dealt is not None or (wallet.witnesses and wallet.body) else None,
             "order": wallet.order_id,
             "epoch": wallet.epoch,
             "phase": wallet.phase,
             "scheme": wallet.order.scheme,
             "paired": paired,
+            "journal": journals.status(wallet),
             "channels": [list(row) for row in wallet.links.expiries()],
             "load": self._ceremonies.meter.status(wallet.order_id, now),
         }
@@ -212,14 +227,18 @@ class Signer:
         intent, signature = fields.blob("intent", most=MAX_INTENT), fields.blob("signature", size=64)
         approvals = fields.items("approvals", bytes_item, most=MAX_APPROVALS)
         shown, signers = Shown.parse(fields.fields("shown")), fields.items("set", text_item, most=MAX_PARTIES)
-        ask = _ask(fields)
-        return self._starting.sign(wallet, intent, signature, approvals, shown, signers, ask, self._clock.now())
+        at = fields.integer("at") if fields.has("at") else None
+        ask, asked = _ask(fields), Asked(intent, signature, approvals, shown, signers)
+        return self._starting.sign(wallet, asked, ask, at, self._clock.now())
 
     def step_ceremony(self, fields: Fields) -> Body:
         identifier, round_number = fields.blob("ceremony", size=32), fields.integer("round", most=255)
         messages = fields.items("messages", pair_item, most=MAX_PARTIES)
+        heard: tuple[tuple[str, bytes], ...] = ()
+        if fields.has("acknowledgements"):
+            heard = fields.items("acknowledgements", pair_item, most=MAX_JOURNALS)
         fields.end()
-        return self._ceremonies.advance(identifier, round_number, messages, self._clock.now())
+        return self._ceremonies.advance(identifier, round_number, messages, heard, self._clock.now())
 
     def abort_ceremony(self, fields: Fields) -> Body:
         identifier = fields.blob("ceremony", size=32)
@@ -279,6 +298,67 @@ class Signer:
         wallet = self._keeping.load(record, body)
         return {"wallet": record.wallet, "epoch": record.epoch, "order": wallet.order_id, "phase": wallet.phase}
 
+    # Journals
+
+    def witness_wallet(self, fields: Fields) -> Body:
+        body = fields.blob("body", most=1 << 19)
+        fields.end()
+        wallet = self._keeping.witness(body)
+        return {"wallet": wallet.identifier, "phase": wallet.phase}
+
+    def _peer(self, operation: str, fields: Fields) -> tuple[Wallet, str]:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        wallet.require(operation)
+        return wallet, fields.text("peer")
+
+    def open_journal(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        wrapped = fields.optional_blob("wrapped", most=8192)
+        blocks = fields.items("blocks", bytes_item, most=MAX_BLOCKS)
+        fields.end()
+        wallet.require("journal.open")
+        return self._journals.open(wallet, wrapped, blocks)
+
+    def ask_journal(self, fields: Fields) -> Body:
+        wallet, peer = self._peer("journal.ask", fields)
+        fields.end()
+        return self._journals.ask(wallet, peer, self._clock.now())
+
+    def tell_journal(self, fields: Fields) -> Body:
+        wallet, peer = self._peer("journal.tell", fields)
+        message = fields.blob("message", most=MAX_BLOCK)
+        fields.end()
+        return self._journals.tell(wallet, peer, message, self._clock.now())
+
+    def hear_journal(self, fields: Fields) -> Body:
+        wallet, peer = self._peer("journal.hear", fields)
+        message = fields.blob("message", most=MAX_BLOCK)
+        fields.end()
+        return self._journals.hear(wallet, peer, message, self._clock.now())
+
+    def reserve_journal(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        intent, signature = fields.blob("intent", most=MAX_INTENT), fields.blob("signature", size=64)
+        approvals = fields.items("approvals", bytes_item, most=MAX_APPROVALS)
+        shown, signers = Shown.parse(fields.fields("shown")), fields.items("set", text_item, most=MAX_PARTIES)
+        ceremony, at = fields.blob("ceremony", size=32), fields.integer("at")
+        fields.end()
+        asked = Asked(intent, signature, approvals, shown, signers)
+        return self._starting.reserve(wallet, asked, ceremony, at, self._clock.now())
+
+    def checkpoint_journal(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        fields.end()
+        wallet.require("journal.checkpoint")
+        return self._journals.checkpoint(wallet)
+
+    def waive_journal(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        waiver = fields.blob("waiver", most=1 << 15)
+        fields.end()
+        wallet.require("journal.waive")
+        return self._journals.waive(wallet, waiver, self._clock.now())
+
 
 def _waiting(halves: dict[str, Half], peer: str) -> Half:
     """Each half is used once: a second message for it finds nothing."""
@@ -331,4 +411,12 @@ _OPERATIONS: Final[Mapping[str, Callable[[Signer, Fields], Body]]] = {
     "policy.freeze": Signer.freeze_wallet,
     "policy.load": Signer.load_policy,
     "policy.show": Signer.show_policy,
+    "wallet.witness": Signer.witness_wallet,
+    "journal.open": Signer.open_journal,
+    "journal.ask": Signer.ask_journal,
+    "journal.tell": Signer.tell_journal,
+    "journal.hear": Signer.hear_journal,
+    "journal.reserve": Signer.reserve_journal,
+    "journal.checkpoint": Signer.checkpoint_journal,
+    "journal.waive": Signer.waive_journal,
 }

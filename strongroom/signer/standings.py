@@ -115,7 +115,7 @@ class Standings:
         it holds by now."""
         with wallet.during("policy.load"):
             record = Record.decode(raw)
-            if (record.signer, record.wallet, record.epoch) != (self._name, wallet.hold().wallet, wallet.epoch):
+            if (record.signer, record.wallet, record.epoch) != (self._name, wallet.identifier, wallet.epoch):
                 raise Refusal("sealed_mismatch", "the policy record is of another signer, wallet or epoch")
             loaded, held = self._open(record), _of(wallet)
             if loaded.precedes(held):
@@ -138,7 +138,7 @@ class Standings:
         return {"signer": self._name, "wallet": wallet.hex(), "epoch": str(epoch), "kind": "policy"}
 
     def _seal(self, wallet: Wallet, content: bytes) -> bytes:
-        identifier = wallet.hold().wallet
+        identifier = wallet.identifier
         context = self._context(identifier, wallet.epoch)
         key, wrapped = self._sealer.new_key(context)
         nonce = self._random(_NONCE)
@@ -157,8 +157,8 @@ class Standings:
 
 def _of(wallet: Wallet) -> Standing:
     """Before officers directed anything, it is the order's."""
-    if wallet.standing is None or wallet.standing.wallet != wallet.hold().wallet:
-        wallet.standing = Standing.first(wallet.hold().wallet, wallet.order.policy, wallet.order.officers)
+    if wallet.standing is None or wallet.standing.wallet != wallet.identifier:
+        wallet.standing = Standing.first(wallet.identifier, wallet.order.policy, wallet.order.officers)
     return wallet.standing
 
 

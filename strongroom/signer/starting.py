@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import strongroom_native as native
 
@@ -15,10 +16,13 @@ from strongroom.channel.envelope import contribution_signing_bytes
 from strongroom.errors import Refusal
 from strongroom.intent import judge as judging
 from strongroom.intent.intent import Intent
+from strongroom.journal.journal import Reserved
+from strongroom.policy.history import History
 from strongroom.policy.shown import Shown
 from strongroom.signer.ceremonies import NO_SUBJECT, Ceremonies, Ceremony, Finish, Kind, Outcome, Result, ceremony_id
 from strongroom.signer.exhaustion import SETUP, Load
 from strongroom.signer.identity import Identity
+from strongroom.signer.journals import Agreement, Journals
 from strongroom.signer.standings import Standings
 from strongroom.signer.tickets import Tickets
 from strongroom.signer.wallets import Wallet
@@ -35,6 +39,17 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A request as it came. signers: the set. shown: what the host adds to it, at its own risk."""
+
+    intent: bytes
+    signature: bytes
+    approvals: Sequence[bytes]
+    shown: Shown
+    signers: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Run:
     """What is started. names: the set, in roster order. protocols: given the ceremony's id."""
 
@@ -44,6 +59,7 @@ class Run:
     protocols: Callable[[bytes], list[native.Ceremony]]
     finish: Finish
     load: Load
+    agreement: Agreement | None = None
 
 
 class Starting:
@@ -55,7 +71,9 @@ class Starting:
         ceremonies: Ceremonies,
         deal: Finish,
         standings: Standings,
+        journals: Journals,
     ) -> None:
+        self._journals = journals
         self._name = name
         self._identity = identity
         self._tickets = tickets
@@ -98,29 +116,47 @@ class Starting:
         load = Load(wallet.order_id, cost=SETUP["test"])
         return self._start(wallet, Run("test", names, message, protocols, self._contribute, load), ask, now)
 
-    def sign(
-        self,
-        wallet: Wallet,
-        raw: bytes,
-        signature: bytes,
-        approvals: Sequence[bytes],
-        shown: Shown,
-        signers: Sequence[str],
-        ask: Ask,
-        now: int,
-    ) -> dict[str, cbor.Value]:
-        """Decodes and judges the intent; there is no other way to a signature but the test message."""
+    def sign(self, wallet: Wallet, asked: Asked, ask: Ask, at: int | None, now: int) -> dict[str, cbor.Value]:
+        """Decodes and judges the intent, and reserves it; there is no other way to a signature but the test message.
+
+        at: see `Journals.reserve`. With witnesses, the answer has the acknowledgements under `journal`.
+        """
         wallet.require("sign.start")
-        intent = Intent.decode(raw)
-        given, held = [Approval.decode(each) for each in approvals], wallet.hold()
-        known = judging.Wallet(held.wallet, wallet.order, held.keys)
-        policy, circumstances = self._standings.in_force(wallet, now, shown)
-        judged = judging.judge(intent, signature, known, policy, circumstances, given)
-        wallet.remember(intent.request, intent.intent_id)
-        names = wallet.order.sorted_set(signers)
+        intent = Intent.decode(asked.intent)
+        names = wallet.order.sorted_set(asked.signers)
+        judged, reserved = self._reserve(wallet, intent, asked, at, now)
         protocols, count = self._signatures(wallet, names, judged.to_sign), len(judged.to_sign)
         load = Load(wallet.order_id, intent.requester, count, count)
-        return self._start(wallet, Run("sign", names, intent.intent_id, protocols, self._contribute, load), ask, now)
+        agreement = None
+        if reserved is not None and wallet.journal is not None:
+            agreement = Agreement(wallet, wallet.journal, reserved)
+        run = Run("sign", names, intent.intent_id, protocols, self._contribute, load, agreement)
+        step = self._start(wallet, run, ask, now)
+        if reserved is not None:
+            step["journal"] = self._journals.acknowledge(wallet, reserved, cast(bytes, step["ceremony"]), names, now)
+        return step
+
+    def reserve(self, wallet: Wallet, asked: Asked, ceremony: bytes, at: int, now: int) -> dict[str, cbor.Value]:
+        """At a journal that takes no part in the ceremony: judged and remembered all the same. ceremony: the host's
+        word; a signer that takes part knows its own."""
+        wallet.require("journal.reserve")
+        names = wallet.order.sorted_set(asked.signers)
+        _, reserved = self._reserve(wallet, Intent.decode(asked.intent), asked, at, now)
+        if reserved is None:
+            raise Refusal("wrong_phase", "this wallet's order names no witness")
+        return self._journals.acknowledge(wallet, reserved, ceremony, names, now)
+
+    def _reserve(
+        self, wallet: Wallet, intent: Intent, asked: Asked, at: int | None, now: int
+    ) -> tuple[judging.Judged, Reserved | None]:
+        given, (identifier, keys) = [Approval.decode(each) for each in asked.approvals], wallet.known()
+        known = judging.Wallet(identifier, wallet.order, keys)
+        policy, circumstances = self._standings.in_force(wallet, now, asked.shown)
+
+        def judge(history: History) -> judging.Judged:
+            return judging.judge(intent, asked.signature, known, policy, circumstances, given, history)
+
+        return self._journals.reserve(wallet, intent, at, judge, now)
 
     def _signatures(
         self, wallet: Wallet, names: Sequence[str], to_sign: Sequence[ToSign]
@@ -177,9 +213,8 @@ class Starting:
             except native.NativeError as error:
                 indices = {wallet.order.index(name): name for name in names}
                 raise schemes.native_refusal(error, indices) from None
-            ceremony = Ceremony(
-                run.kind, identifier, wallet, names, self._name, begun, self._identity, run.finish, run.load
-            )
+            own = self._name, begun, self._identity
+            ceremony = Ceremony(run.kind, identifier, wallet, names, *own, run.finish, run.load, run.agreement)
             return self._ceremonies.start(ceremony, now)
 
 

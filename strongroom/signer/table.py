@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from strongroom.errors import Refusal
 
-Phase = Literal["ordered", "dealing", "dealt", "certified", "stopped"]
+Phase = Literal["ordered", "dealing", "dealt", "certified", "stopped", "witness"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def _in(*phases: Phase, success: Phase | None = None, failure: Phase | None = No
     return Rule(frozenset(phases), success, failure)
 
 
-_ALIVE: Final[tuple[Phase, ...]] = ("ordered", "dealing", "dealt", "certified")
+_ALIVE: Final[tuple[Phase, ...]] = ("ordered", "dealing", "dealt", "certified", "witness")
 
 TABLE: Final[Mapping[str, Rule]] = {
     # Channels are for every ceremony, the DKG's too.
@@ -46,11 +46,20 @@ TABLE: Final[Mapping[str, Rule]] = {
     "wallet.attest": _in("certified"),
     "sign.start": _in("certified"),
     # Officers are heard whatever else is wrong with a wallet.
-    "policy.install": _in("dealt", "certified", "stopped"),
-    "policy.renew": _in("dealt", "certified", "stopped"),
-    "policy.freeze": _in("dealt", "certified", "stopped"),
-    "policy.load": _in("dealt", "certified", "stopped"),
-    "policy.show": _in("dealt", "certified", "stopped"),
+    "policy.install": _in("dealt", "certified", "stopped", "witness"),
+    "policy.renew": _in("dealt", "certified", "stopped", "witness"),
+    "policy.freeze": _in("dealt", "certified", "stopped", "witness"),
+    "policy.load": _in("dealt", "certified", "stopped", "witness"),
+    "policy.show": _in("dealt", "certified", "stopped", "witness"),
+    # A witness holds no share: it is shown the certificate, and keeps a journal.
+    "wallet.witness": _in("ordered", "witness", success="witness"),
+    "journal.open": _in("certified", "witness"),
+    "journal.ask": _in("certified", "witness"),
+    "journal.tell": _in("certified", "witness"),
+    "journal.hear": _in("certified", "witness"),
+    "journal.reserve": _in("certified", "witness"),
+    "journal.checkpoint": _in("certified", "witness"),
+    "journal.waive": _in("certified", "witness"),
 }
 
 REMEDIES: Final[Mapping[Phase, str]] = {
@@ -58,6 +67,7 @@ REMEDIES: Final[Mapping[Phase, str]] = {
     "dealing": "is in the middle of its DKG",
     "dealt": "has a share, but no certificate that this signer attested",
     "certified": "is complete",
+    "witness": "has only its journal here, no share",
     "stopped": "was stopped after ceremonies that failed without a culprit",
 }
 

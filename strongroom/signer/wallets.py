@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from strongroom_native import KeyShare
 from strongroom import schemes
 from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.errors import Refusal
+from strongroom.journal.book import Book
+from strongroom.journal.journal import Journal
 from strongroom.policy.standing import Standing
 from strongroom.signer import table
 from strongroom.signer.links import Links
@@ -21,9 +22,6 @@ from strongroom.signer.table import Phase
 from strongroom.wallet.order import SignedOrder
 
 MAX_WALLETS = 1024
-MAX_REQUESTS = 100_000
-"""Request ids remembered for each wallet, so that one id never stands for two intents."""
-
 MAX_ABORTS = 8
 """Unattributed aborts in a row that stop a wallet."""
 
@@ -50,7 +48,9 @@ class Wallet:
         self.order = signed.order
         self.order_id = signed.order_id
         self.suite = schemes.suite(signed.order.scheme)
-        self.index = signed.order.index(name)
+        self.name = name
+        self.index = signed.order.index(name) if name in signed.order.names else 0
+        """The party number; 0 of a witness."""
         self.epoch = EPOCH
         self.phase: Phase = "ordered"
         self.dealt: Dealt | None = None
@@ -59,7 +59,12 @@ class Wallet:
         self.links = Links()
         self.banned: set[str] = set()
         self._aborts = 0
-        self._requests: OrderedDict[bytes, bytes] = OrderedDict()
+        self.book = Book()
+        """What this signer reserved, where the order names no witness."""
+        self.journal: Journal | None = None
+        self.wrapped: bytes | None = None
+        """The journal's data key, wrapped."""
+        self._public: tuple[bytes, WalletKeys] | None = None
         self.lock = threading.RLock()
 
     def require(self, operation: str) -> None:
@@ -77,18 +82,30 @@ class Wallet:
                 raise
             self.phase = rule.success or self.phase
 
+    @property
+    def witnesses(self) -> bool:
+        """Whether this is a witness of the wallet, without a share."""
+        return self.index == 0
+
+    def witness(self, identifier: bytes, keys: WalletKeys) -> None:
+        """What a certificate says of the wallet that is witnessed."""
+        self._public = identifier, keys
+
+    @property
+    def identifier(self) -> bytes:
+        return self.known()[0]
+
+    def known(self) -> tuple[bytes, WalletKeys]:
+        """The wallet's id and public keys, of whoever holds a share of it or witnesses it."""
+        if self._public is not None:
+            return self._public
+        held = self.hold()
+        return held.wallet, held.keys
+
     def hold(self) -> Dealt:
         if self.dealt is None:
             raise Refusal("unknown_wallet", "this signer holds no share of this wallet")
         return self.dealt
-
-    def remember(self, request: bytes, intent: bytes) -> None:
-        """One request id stands for one intent. Raises Refusal `request_conflict`."""
-        with self.lock:
-            if self._requests.setdefault(request, intent) != intent:
-                raise Refusal("request_conflict", "this request id was used for another intent")
-            if len(self._requests) > MAX_REQUESTS:
-                self._requests.popitem(last=False)
 
     def deal_ended(self) -> None:
         """A DKG is over, without a share of it if it was under way still. A share of an earlier one is loaded again."""

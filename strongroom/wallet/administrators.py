@@ -22,9 +22,10 @@ class Administrator:
     members: tuple[str, ...]
 
 
-def administrators(order: Order) -> tuple[Administrator, ...]:
+def administrators(order: Order, *, witnesses: bool = False) -> tuple[Administrator, ...]:
+    """Of the roster; with the order's witnesses too, where it is about journals and not about shares."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for member in order.roster:
+    for member in (*order.roster, *(order.witnesses if witnesses else ())):
         labels = member.labels
         keys = [("machine", labels.machine), ("account", labels.account), ("operator", labels.operator)]
         if member.root == "pkcs11":
@@ -52,7 +53,13 @@ def smallest_coalition(order: Order) -> tuple[Administrator, ...]:
 
 def require_separation(order: Order) -> None:
     """In production no single administrator reaches the threshold. Raises Refusal `administrators`."""
+    if order.mode != "production":
+        return
     coalition = smallest_coalition(order)
-    if order.mode == "production" and len(coalition) < 2:
+    if len(coalition) < 2:
         one = coalition[0]
         raise Refusal("administrators", f"{one.kind} {one.label} alone commands {len(one.members)} shares")
+    for one in administrators(order, witnesses=True):
+        # With t corrupt journals two sets of w may have no honest one in common.
+        if order.witnesses and len(one.members) >= order.threshold:
+            raise Refusal("administrators", f"{one.kind} {one.label} alone commands {len(one.members)} journals")

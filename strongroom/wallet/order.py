@@ -10,6 +10,7 @@ from functools import cached_property
 from strongroom import schemes, signatures
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import Mode, Root, TrustRoot
+from strongroom.journal.quorum import MAX_JOURNALS, Quorum
 from strongroom.policy.document import Policy
 from strongroom.signer.configuration import NAME, Officers, parse_mode
 from strongroom.wire import cbor
@@ -114,14 +115,19 @@ class Order:
     policy: Policy
     unaudited: tuple[str, ...]
     nonce: bytes
+    witnesses: tuple[Member, ...] = ()
+    """Journals without a share: the same program, on machines of their own."""
 
     def __post_init__(self) -> None:
         names = [member.name for member in self.roster]
-        if len(set(names)) != len(names):
+        everyone = (*self.roster, *self.witnesses)
+        if len({member.name for member in everyone}) != len(everyone):
             raise Refusal("bad_order", "two members of the roster share a name")
+        if len(everyone) > MAX_JOURNALS:
+            raise Refusal("bad_order", f"signers and witnesses are at most {MAX_JOURNALS} together")
         if not 2 <= self.threshold <= len(names) <= MAX_PARTIES:
             raise Refusal("bad_order", f"the threshold and the roster must be 2 <= t <= n <= {MAX_PARTIES}")
-        instances = [member.measurements["pcr4"] for member in self.roster if "pcr4" in member.measurements]
+        instances = [member.measurements["pcr4"] for member in everyone if "pcr4" in member.measurements]
         if len(set(instances)) != len(instances):
             raise Refusal("bad_order", "two enclaves are measured with one PCR4: they are on one instance")
         suite = schemes.suite(self.scheme)
@@ -131,15 +137,26 @@ class Order:
             raise Refusal(
                 "suite_not_accepted", f"{self.scheme} was audited by nobody, and the order does not accept that"
             )
-        for member in self.roster:
+        for member in everyone:
             member.trust_root(self.mode)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(member.name for member in self.roster)
 
+    @cached_property
+    def journals(self) -> tuple[str, ...]:
+        """Whoever keeps one: the roster, then the witnesses."""
+        return (*self.names, *(member.name for member in self.witnesses))
+
+    @cached_property
+    def quorum(self) -> Quorum | None:
+        """Of the journals; None where the order names no witness, and each signer remembers for itself."""
+        return Quorum(len(self.journals), self.threshold) if self.witnesses else None
+
     def member(self, name: str) -> Member:
-        for member in self.roster:
+        """A signer or a witness."""
+        for member in (*self.roster, *self.witnesses):
             if member.name == name:
                 return member
         raise Refusal("not_in_roster", f"the order's roster does not name {name[:32]}")
@@ -170,6 +187,7 @@ class Order:
                 "policy": self.policy.value(),
                 "unaudited": list(self.unaudited),
                 "nonce": self.nonce,
+                "witnesses": [member.value() for member in self.witnesses],
             }
         )
 
@@ -186,6 +204,7 @@ class Order:
             Policy.parse(fields.fields("policy")),
             fields.items("unaudited", text_item),
             fields.blob("nonce", size=32),
+            fields.items("witnesses", Member.parse, most=MAX_JOURNALS),
         )
         fields.end()
         return order

@@ -38,6 +38,10 @@ class Fields:
             return None
         return self.blob(key, size=size, most=most)
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a field that was not taken yet: for fields that only some wallets have."""
+        return key in self._left
+
     def text(self, key: str, *, most: int = 256) -> str:
         value = self._take(key)
         if not isinstance(value, str) or len(value) > most:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import coincurve
 from cryptography.exceptions import InvalidSignature
@@ -41,6 +41,7 @@ from strongroom_host.relay.wallets import Maker
 from strongroom_host.signers import Signers
 from strongroom_host.storage import migrate
 from strongroom_host.storage.database import Database
+from strongroom_host.storage.journals import Journals
 from strongroom_host.storage.wallets import Wallet, Wallets
 from tests.attacks.hand import Run, Step, read_step
 from tests.policy.made import payments
@@ -84,11 +85,12 @@ class Custody:
     def __init__(self, cluster: Cluster, sockets: Mapping[str, Path] | None = None) -> None:
         """sockets: where the relay dials a signer instead of at its own socket."""
         self.cluster = cluster
-        dialled = {name: cluster.socket(name) for name in cluster.names} | dict(sockets or {})
+        dialled = {name: cluster.socket(name) for name in cluster.everyone} | dict(sockets or {})
         self.signers = Signers({name: Address.parse(f"uds:{path}#{PORT}") for name, path in dialled.items()})
-        self.relay = Relay(self.signers)
         self.database = Database(f"sqlite:///{cluster.plan.host / 'host.db'}")
         migrate.migrate(self.database)
+        self.journals = Journals(self.database)
+        self.relay = Relay(self.signers, self.journals)
         self.wallets = Wallets(self.database)
         self._folder = cluster.plan.officers
         self.requester = keyfiles.load(self._folder / officers.REQUESTER, _no_passphrase)
@@ -100,7 +102,7 @@ class Custody:
     def names(self) -> tuple[str, ...]:
         return self.cluster.names
 
-    def __enter__(self) -> Custody:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -129,6 +131,7 @@ class Custody:
             self.policy(),
             (scheme,),
             secrets.token_bytes(32),
+            self.cluster.witnesses,
         )
         return replace(order, **changed)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.docs import journals_page
 from infra.docs.errors_page import page
 from strongroom import schemes
 
@@ -16,6 +17,10 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 def test_the_page_of_error_codes_is_the_table() -> None:
     assert (ROOT / "docs/errors.md").read_text() == page(), "run `make docs`"
+
+
+def test_the_page_of_journals_is_what_the_code_computes() -> None:
+    assert (ROOT / "docs/journals.md").read_text() == journals_page.page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -153,6 +153,20 @@ def test_more_than_tolerated_restarted_without_loss_join_again() -> None:
     world.pay(Ask(1, LIMIT))
 
 
+@pytest.mark.parametrize(("journals", "threshold"), SIZES)
+def test_joining_that_was_begun_everywhere_and_broken_off_ends_well(journals: int, threshold: int) -> None:
+    """Each of them proposed a start to some, and heard too few: nobody takes another's proposal for a later start."""
+    world = World(journals, threshold)
+    for name in world.names:
+        world.boot(name)
+    for name in world.names:
+        for peer in world.names[:2]:
+            if peer != name:
+                world.exchange(world.starts[name], peer)
+    world.join_all()
+    world.pay(Ask(1, 10))
+
+
 def test_a_restarted_journal_that_heard_too_few_acknowledges_nothing() -> None:
     world = World(6, 2)
     world.boot("a")

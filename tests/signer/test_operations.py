@@ -187,6 +187,7 @@ def test_status_shows_each_wallet() -> None:
         "phase": "ordered",
         "scheme": ED25519,
         "paired": [],
+        "journal": None,
         "channels": [["b", NOW + 3 * 3600]],
     }
 

@@ -16,7 +16,7 @@ from eth_account import Account
 from strongroom import schemes
 from strongroom.chains.evm import Transaction
 from strongroom.intent.intent import MAX_LIFE, Intent
-from strongroom.signer import wallets
+from strongroom.journal import book
 from strongroom.wallet.certificate import Body, test_message
 from tests.signer.cluster import NOW, Cluster, kept, loaded
 from tests.wallet.orders import ECDSA, ED25519, ETHER, MUSIG2, RECIPIENT, REQUESTER_KEYS, TAPROOT
@@ -176,13 +176,15 @@ def test_request_ids_are_of_one_wallet(cluster: Cluster) -> None:
 
 
 def test_remembered_requests_are_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wallets, "MAX_REQUESTS", 2)
+    """A signer that may remember no more signs nothing more: it never forgets for a new request's sake."""
     intents = [cluster.intent(str(n)) for n in range(3)]
     for intent in intents:
         cluster.sign(intent, PAIR)
-    for intent in intents[1:]:
+    monkeypatch.setattr(book, "MAX_ENTRIES", len(cluster["a"].signer._wallets.by_wallet(cluster.wallet).book))
+    refused("journal_full", cluster.signing(cluster.intent("more"), PAIR).start)
+    for intent in intents:
         refused("request_conflict", cluster.signing(dataclasses.replace(intent, payload=b"x"), PAIR).start)
-    cluster.sign(dataclasses.replace(intents[0], payload=b"x"), PAIR)
+        cluster.sign(intent, PAIR)
 
 
 # --- Test signatures ---

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from strongroom.errors import Refusal
 from strongroom.policy.directives import Freeze, Renewal
 from strongroom.policy.document import Policy
 from strongroom.signer import table
@@ -37,6 +38,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "policy.renew": HELD,
     "policy.freeze": HELD,
     "policy.show": HELD,
+}
+WITNESSED = {"wallet.witness"} | {
+    f"journal.{step}" for step in ("open", "ask", "tell", "hear", "reserve", "checkpoint", "waive")
 }
 AFTER = {"dkg.start": "dealing", "wallet.certify": "certified"}
 """The phase after success, where it is another one."""
@@ -107,8 +111,16 @@ def test_an_operation_in_a_phase(operation: str, phase: str) -> None:
 
 
 def test_the_table_has_no_other_rows() -> None:
-    assert table.TABLE.keys() == ALLOWED.keys() | {"dkg.done", "wallet.load", "policy.load"}
-    assert set(table.REMEDIES) == set(PHASES)
+    assert table.TABLE.keys() == ALLOWED.keys() | {"dkg.done", "wallet.load", "policy.load"} | WITNESSED
+    assert set(table.REMEDIES) == {*PHASES, "witness"}
+
+
+@pytest.mark.parametrize("operation", sorted(WITNESSED - {"wallet.witness"}))
+def test_a_journal_is_kept_of_a_certified_wallet_and_by_a_witness(operation: str) -> None:
+    assert table.TABLE[operation].phases == {"certified", "witness"}
+    for phase in ("ordered", "dealing", "dealt", "stopped"):
+        with pytest.raises(Refusal):
+            table.require(operation, phase)
 
 
 def test_a_wallet_goes_through_its_phases_in_order() -> None:

@@ -76,6 +76,7 @@ def _order(
         threshold=threshold,
         accept_unaudited=accept_unaudited,
         nonce=secrets.token_bytes(32),
+        witnesses=orders.load_witnesses(roster),
     )
     files = officers.officer_files(keys)[: order.officers.quorum]
     return orders.sign(order, [keyfiles.load(path, ask) for path in files])

@@ -59,7 +59,7 @@ def write_keys(plan: Plan, measured: Mapping[str, Mapping[str, bytes]]) -> None:
     """measured: reference values by signer's name. One key each, for that very program and configuration alone."""
     keys = [
         {"arn": signer.key, "policy": key_policy(measured[signer.name])}
-        for signer in plan.signers
+        for signer in plan.everyone
         if signer.kind == "enclave"
     ]
     plan.kms_keys.write_text(json.dumps({"keys": keys}, indent=2) + "\n")

@@ -43,7 +43,8 @@ ETHER: Final = 10**18
 class Cluster:
     """`with Cluster(directory) as cluster: ...`. The directory outlives it: started again, everything is as it was.
 
-    chain: with a development chain. host: with the host's program. intercept: see above. progress: told of each step.
+    witnesses: enclaves that hold no share and keep a journal. chain: with a development chain. host: with the host's
+    program. intercept: see above. progress: told of each step.
     """
 
     def __init__(
@@ -52,12 +53,13 @@ class Cluster:
         *,
         enclaves: int = 2,
         hsms: int = 1,
+        witnesses: int = 0,
         chain: bool = True,
         host: bool = True,
         intercept: Intercept | None = None,
         progress: Progress = lambda step: None,
     ) -> None:
-        self.plan = _plan(directory.resolve(), enclaves, hsms)
+        self.plan = _plan(directory.resolve(), enclaves, hsms, witnesses)
         self.has_chain = chain
         self._with_host = host
         self._intercept = intercept
@@ -65,6 +67,7 @@ class Cluster:
         self._processes: dict[str, Process] = {}
         self._sockets: dict[str, Path] = {}
         self.roster: tuple[Member, ...] = ()
+        self.witnesses: tuple[Member, ...] = ()
         self.configurations: dict[str, Configuration] = {}
 
     def __enter__(self) -> Cluster:
@@ -86,6 +89,11 @@ class Cluster:
     def names(self) -> tuple[str, ...]:
         """The signers, in roster order."""
         return tuple(signer.name for signer in self.plan.signers)
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """Signers and witnesses."""
+        return tuple(signer.name for signer in self.plan.everyone)
 
     @property
     def chain(self) -> Chain:
@@ -121,12 +129,13 @@ class Cluster:
         roots = authorities.make_roots(self.plan)
         self._progress(f"keys and reference values of {len(self.names)} signers")
         with ThreadPoolExecutor() as pool:
-            self.roster = tuple(pool.map(lambda signer: self._prepare(signer, roots), self.plan.signers))
-        documents.write(self.plan.roster, orders.roster_document("simulated", self.roster))
+            members = tuple(pool.map(lambda signer: self._prepare(signer, roots), self.plan.everyone))
+        self.roster, self.witnesses = members[: len(self.names)], members[len(self.names) :]
+        documents.write(self.plan.roster, orders.roster_document("simulated", self.roster, self.witnesses))
         documents.write(self.plan.policy, sample_policy(officers.load_requester_key(self.plan.officers)))
-        authorities.write_keys(self.plan, {member.name: member.measurements for member in self.roster})
+        authorities.write_keys(self.plan, {member.name: member.measurements for member in members})
         self._start_aws_and_chain()
-        programs = [signers.process(self.plan, signer) for signer in self.plan.signers]
+        programs = [signers.process(self.plan, signer) for signer in self.plan.everyone]
         programs += [self._host()] if self._with_host else []
         self._progress(", ".join(program.name for program in programs))
         self._start_all(programs)
@@ -145,7 +154,7 @@ class Cluster:
         return signers.member(self.plan, signer, configured, roots)
 
     def _start_aws_and_chain(self) -> None:
-        enclaves = [signer for signer in self.plan.signers if signer.kind == "enclave"]
+        enclaves = [signer for signer in self.plan.everyone if signer.kind == "enclave"]
         processes = [authorities.nsm(self.plan, signer) for signer in enclaves]
         processes += [authorities.kms(self.plan)] if enclaves else []
         processes += [chain.process(self.plan)] if self.has_chain else []
@@ -163,7 +172,7 @@ class Cluster:
 
     def _host(self) -> Process:
         """It dials the signers when it is asked something, so that it may start beside them."""
-        for signer in self.plan.signers:
+        for signer in self.plan.everyone:
             self._sockets[signer.name] = signer.socket if self._intercept is None else self._intercept(signer)
         self._write_host()
         return host.process(self.plan, self.plan.host / "config.json")
@@ -182,7 +191,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Host first, then signers, then the simulated AWS."""
-        order = sorted(self._processes.values(), key=lambda process: _layer(process.name, self.names))
+        order = sorted(self._processes.values(), key=lambda process: _layer(process.name, self.everyone))
         with uninterrupted():
             for process in order:
                 process.send(signal.SIGTERM)
@@ -203,6 +212,7 @@ class Cluster:
             threshold=threshold,
             accept_unaudited=True,
             nonce=secrets.token_bytes(32),
+            witnesses=self.witnesses,
         )
         files = officers.officer_files(self.plan.officers)[: order.officers.quorum]
         return orders.sign(order, [keyfiles.load(path, _no_passphrase) for path in files])
@@ -285,14 +295,14 @@ def _layer(name: str, names: tuple[str, ...]) -> int:
     return 2 if name != KMS else 3
 
 
-def _plan(directory: Path, enclaves: int, hsms: int) -> Plan:
+def _plan(directory: Path, enclaves: int, hsms: int, witnesses: int) -> Plan:
     """Ports are pinned in attested configuration, so a directory that is used again keeps them."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     sockets = Path(tempfile.mkdtemp(prefix="strongroom-"))
     file = directory / "ports.json"
     if file.exists():
         ports = json.loads(file.read_text())
-        return Plan(directory, sockets, enclaves, hsms, ports["kms"], ports["host"], ports["chain"])
-    plan = Plan(directory, sockets, enclaves, hsms)
+        return Plan(directory, sockets, enclaves, hsms, witnesses, ports["kms"], ports["host"], ports["chain"])
+    plan = Plan(directory, sockets, enclaves, hsms, witnesses)
     documents.write(file, {"kms": plan.kms_port, "host": plan.host_port, "chain": plan.chain_port})
     return plan

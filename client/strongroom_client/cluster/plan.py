@@ -75,6 +75,7 @@ class Plan:
     sockets: Path
     enclaves: int = 2
     hsms: int = 1
+    witnesses: int = 0
     kms_port: int = field(default_factory=lambda: free_port())
     host_port: int = field(default_factory=lambda: free_port())
     chain_port: int = field(default_factory=lambda: free_port())
@@ -85,13 +86,25 @@ class Plan:
         kinds += [("hsm", n + 1) for n in range(self.hsms)]
         return tuple(self._signer(kind, which, number + 1) for number, (kind, which) in enumerate(kinds))
 
-    def _signer(self, kind: Literal["enclave", "hsm"], which: int, number: int) -> SignerPlan:
-        name = f"{kind}-{which}"
+    @property
+    def witnessing(self) -> tuple[SignerPlan, ...]:
+        """Enclaves that hold no share."""
+        first = self.enclaves + self.hsms
+        return tuple(self._signer("enclave", n + 1, first + n + 1, "witness") for n in range(self.witnesses))
+
+    @property
+    def everyone(self) -> tuple[SignerPlan, ...]:
+        return (*self.signers, *self.witnessing)
+
+    def _signer(
+        self, kind: Literal["enclave", "hsm"], which: int, number: int, called: str | None = None
+    ) -> SignerPlan:
+        name = f"{called or kind}-{which}"
         folder = self.directory / "signers" / name
         return SignerPlan(name, kind, number, folder, self.sockets / f"{name}.sock", self.sockets / f"{name}.nsm")
 
     def signer(self, name: str) -> SignerPlan:
-        return next(signer for signer in self.signers if signer.name == name)
+        return next(signer for signer in self.everyone if signer.name == name)
 
     @property
     def pki(self) -> Path:
@@ -152,7 +165,7 @@ class Plan:
         return self.directory / "config.json"
 
     def make_folders(self) -> None:
-        for folder in (self.pki, self.host, self.logs, *(signer.folder for signer in self.signers)):
+        for folder in (self.pki, self.host, self.logs, *(signer.folder for signer in self.everyone)):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

@@ -15,16 +15,19 @@ from typing import Final
 
 from strongroom import schemes
 from strongroom.errors import Refusal
-from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
 from strongroom.wire.frame import encode_request
+from strongroom_host.relay.group import Asker as Asker
+from strongroom_host.relay.group import Group as Group
 from strongroom_host.relay.handshake import Handshakes, Pair
+from strongroom_host.relay.journals import Keeper
 from strongroom_host.relay.once import Once
 from strongroom_host.relay.rounds import CeremonyFailed, Kind, Last, Plan, Route, ceremony_id, drive
 from strongroom_host.relay.tickets import Tickets
 from strongroom_host.relay.warming import Warmer
 from strongroom_host.signers import Refused, Signers
+from strongroom_host.storage.journals import Journals
 
 MOST_MENDINGS: Final = 8
 LOAD_TIMEOUT: Final = 10.0
@@ -35,41 +38,8 @@ EPOCH: Final = 1
 
 MENDABLE: Final = frozenset(
     {"stale_ticket", "channel_missing", "channel_expired", "not_paired", "unknown_wallet", "unknown_order"}
-    | {"ceremony_limit"}
+    | {"ceremony_limit", "not_joined", "journal_behind", "journal_superseded"}
 )
-
-
-Asker = Callable[[str, dict[str, cbor.Value]], Fields]
-"""Asks one signer: operation and body. Raises its refusal."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Who holds a wallet: what mending needs. wallet: None before it was dealt. records: sealed, by signer.
-
-    body: the certificate's body, None before it was certified. after_load: tells a signer that was just loaded, by its
-    name and through the asker given, what officers directed since the order.
-    """
-
-    signed: SignedOrder
-    wallet: bytes | None = None
-    body: bytes | None = None
-    records: Callable[[str], bytes | None] = lambda _name: None
-    after_load: Callable[[Asker, str], None] = lambda _ask, _name: None
-
-    @property
-    def order(self) -> bytes:
-        """The order's id."""
-        return self.signed.order_id
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.signed.order.names
-
-    def pair(self, name: str, peer: str) -> Pair:
-        """In roster order."""
-        first, second = (each for each in self.names if each in (name, peer))
-        return first, second
 
 
 @dataclass(frozen=True)
@@ -90,6 +60,9 @@ class Job:
     attempt: int = 1
     during: Mapping[int, Callable[[], None]] = field(default_factory=dict)
     route: Route | None = None
+    others: tuple[str, ...] = ()
+    wanted: int = 0
+    """Journals that take no part in the ceremony, and are asked to reserve beside it; wanted: how many of them must."""
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -99,10 +72,11 @@ class Job:
 class Relay:
     """Thread safe; one for each process."""
 
-    def __init__(self, signers: Signers) -> None:
+    def __init__(self, signers: Signers, journals: Journals | None = None) -> None:
         self.signers = signers
         self.tickets = Tickets(signers)
         self.handshakes = Handshakes(signers)
+        self.keeper = Keeper(signers, self.handshakes, journals, self.load)
         self._once = Once()
         self._warmer = Warmer()
 
@@ -136,7 +110,7 @@ class Relay:
     def _once_through(self, job: Job, attempt: int) -> tuple[bytes, dict[str, Last]]:
         participants = job.participants
         try:
-            self.handshakes.renew_due(job.group.order, participants)
+            self.handshakes.renew_due(job.group.order, (*participants, *job.others))
             tickets = self.tickets.take(participants)
         except Refused as refusal:
             raise CeremonyFailed({refusal.by: refusal}) from None
@@ -150,8 +124,20 @@ class Relay:
             job.trips,
             job.during,
             job.route,
+            self._reserve(job, ceremony),
+            job.wanted,
+            partial(self.keeper.keep, job.group),
         )
         return ceremony, drive(self.signers, plan)
+
+    @staticmethod
+    def _reserve(job: Job, ceremony: bytes) -> dict[str, bytes]:
+        body = next(iter(job.bodies.values()))
+        fields = ("wallet", "intent", "signature", "approvals", "shown", "set", "at")
+        if not job.others:
+            return {}
+        asked = encode_request("journal.reserve", {**{key: body[key] for key in fields}, "ceremony": ceremony})
+        return dict.fromkeys(job.others, asked)
 
     @staticmethod
     def _start(job: Job, tickets: list[bytes], attempt: int) -> dict[str, bytes]:
@@ -174,7 +160,7 @@ class Relay:
             if any(refusal.code not in MENDABLE for refusal in refusals.values()):
                 break
             try:
-                for mend in (self._mend_shares, self._mend_channels, self._mend_pairs):
+                for mend in (self._mend_shares, self._mend_channels, self._mend_pairs, self._mend_journals):
                     for name, refusal in refusals.items():
                         mend(job, name, refusal, began)
                 return
@@ -215,8 +201,29 @@ class Relay:
                 pair = job.group.pair(name, peer)
                 self._once.do(("pair", job.group.order, pair), began, partial(self.pair, job.group, pair))
 
+    def _mend_journals(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
+        try:
+            if refusal.code == "not_joined":
+                self._once.do(("join", job.group.order, name), began, partial(self.keeper.join, job.group, name))
+            elif refusal.code == "journal_behind":
+                names = (*job.participants, *job.others)
+                self._once.do(("level", job.group.order, names), began, partial(self.keeper.level, job.group, names))
+            elif refusal.code == "journal_superseded":
+                for culprit in refusal.culprits:
+                    if culprit in job.group.journals:
+                        self.keeper.join(job.group, culprit)
+        except Refused:
+            raise
+        except Refusal as other:
+            raise CeremonyFailed({name: other}) from None
+
     def load(self, group: Group, name: str) -> None:
-        """Gives a restarted signer back what it had sealed; before there was a wallet, its order."""
+        """Gives a restarted signer back what it had sealed; before there was a wallet, its order. A witness is shown
+        the wallet's certificate."""
+        if name not in group.names:
+            self.ask(name, "wallet.witness", {"body": group.body})
+            group.after_load(partial(self.ask, name), name)
+            return
         record = group.records(name)
         if record is None:
             self.ask(name, "order.accept", {"order": group.signed.encode()})
@@ -263,5 +270,6 @@ def _crossed(refusals: Mapping[str, Refusal]) -> bool:
 
 def _peers(job: Job, name: str, refusal: Refusal) -> list[str]:
     """Whom a refusal by `name` is about: those it names, or else all others of the set."""
-    named = [peer for peer in refusal.culprits if peer in job.group.names]
+    everyone = (*job.group.names, *job.group.journals)
+    named = [peer for peer in refusal.culprits if peer in everyone]
     return [peer for peer in named or job.participants if peer != name]

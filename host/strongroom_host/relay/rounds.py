@@ -17,6 +17,7 @@ from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, pair_item
 from strongroom.wire.frame import encode_request
 from strongroom_host.connection import Connection, exchange
+from strongroom_host.relay.beside import Beside
 from strongroom_host.signers import Signers
 
 Kind = Literal["dkg", "pair", "test", "sign"]
@@ -35,7 +36,9 @@ class Plan:
     """One ceremony. start: the first request to each participant, in roster order, encoded.
 
     timeout: seconds for each trip. deadline: time.monotonic() for all of them. trips: how many there are, where known.
-    during: called while the signers compute that trip, counted from 1. route: see Route.
+    during: called while the signers compute that trip, counted from 1. route: see Route. others: requests to journals
+    that take no part, sent beside the first trip; wanted: how many of them must agree. keep: keeps what they sealed,
+    (journal, blocks), while the second trip is computed.
     """
 
     kind: Kind
@@ -46,6 +49,9 @@ class Plan:
     trips: int | None = None
     during: Mapping[int, Callable[[], None]] = field(default_factory=dict)
     route: Route | None = None
+    others: Mapping[str, bytes] = field(default_factory=dict)
+    wanted: int = 0
+    keep: Callable[[Sequence[tuple[str, Sequence[bytes]]]], None] = lambda _said: None
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -102,9 +108,9 @@ def drive(signers: Signers, plan: Plan) -> dict[str, Last]:
 
     Either way the ceremony is ended at the signers that still take part in it.
     """
-    with signers.lines(plan.participants, plan.deadline) as lines:
+    with signers.lines((*plan.participants, *plan.others), plan.deadline) as lines:
         lost = {name: line for name, line in lines.items() if isinstance(line, Refusal)}
-        if lost:
+        if lost.keys() & set(plan.participants) or len(plan.others) - len(lost) < plan.wanted:
             raise CeremonyFailed(lost)
         run = _Run(signers, plan, {name: line for name, line in lines.items() if isinstance(line, Connection)})
         try:
@@ -120,6 +126,7 @@ class _Run:
         self._plan = plan
         self._lines = lines
         self._alive: set[str] = set()
+        self._journals = Beside()
 
     def all(self) -> dict[str, Last]:
         plan = self._plan
@@ -137,12 +144,21 @@ class _Run:
     def _trip(self, trip: int, requests: dict[str, bytes]) -> dict[str, _Step]:
         plan = self._plan
         deadline = min(time.monotonic() + plan.timeout, plan.deadline)
-        jobs = [(self._lines[name], request) for name, request in requests.items()]
+        beside = {name: each for name, each in plan.others.items() if name in self._lines} if trip == 1 else {}
+        jobs = [(self._lines[name], request) for name, request in (*requests.items(), *beside.items())]
         self._alive.update(requests)
-        payloads = exchange(jobs, deadline, plan.during.get(trip))
+        payloads = exchange(jobs, deadline, self._during(trip))
         steps: dict[str, _Step] = {}
         refusals: dict[str, Refusal] = {}
-        for name, payload in zip(requests, payloads, strict=True):
+        for name, payload in zip(beside, payloads[len(requests) :], strict=True):
+            answer = self._signers.read(name, payload)
+            try:
+                if isinstance(answer, Refusal):
+                    raise answer
+                self._journals.take(name, answer)
+            except Refusal as refusal:
+                self._journals.refused(name, refusal)
+        for name, payload in zip(requests, payloads[: len(requests)], strict=True):
             answer = self._signers.read(name, payload)
             try:
                 if isinstance(answer, Refusal):
@@ -151,9 +167,25 @@ class _Run:
             except Refusal as refusal:
                 refusals[name] = refusal
                 self._alive.discard(name)
+        if trip == 1 and not refusals:
+            refusals = self._journals.missing(plan.participants, plan.wanted)
         if refusals:
+            if trip == 1:
+                plan.keep(self._journals.sealed())
             raise CeremonyFailed(refusals, last_left=trip == plan.trips)
         return steps
+
+    def _during(self, trip: int) -> Callable[[], None] | None:
+        given, sealed = self._plan.during.get(trip), self._journals.sealed() if trip == 2 else []
+        if not sealed:
+            return given
+
+        def both() -> None:
+            self._plan.keep(sealed)
+            if given is not None:
+                given()
+
+        return both
 
     def _step(self, name: str, trip: int, answer: Fields) -> _Step:
         """Raises Refusal `malformed_message`, with the signer as its culprit."""
@@ -162,6 +194,8 @@ class _Run:
             ceremony, number = answer.blob("ceremony", size=32), answer.integer("round", most=64)
             messages = answer.items("messages", pair_item)
             result, signature = answer.optional_blob("result"), answer.optional_blob("signature", size=64)
+            if answer.has("journal"):
+                self._journals.take(name, answer.fields("journal"))
             answer.end()
         except Refusal as refusal:
             raise _stray(name, refusal.reason) from None
@@ -186,10 +220,16 @@ class _Run:
         for sender, to, sealed in passing:
             boxes[to].append([sender, sealed])
         return {
-            name: encode_request("ceremony.step", {"ceremony": plan.ceremony, "round": trip, "messages": box})
+            name: encode_request("ceremony.step", self._body(name, trip, box))
             for name, box in boxes.items()
             if name not in done
         }
+
+    def _body(self, name: str, trip: int, box: list[cbor.Value]) -> dict[str, cbor.Value]:
+        body: dict[str, cbor.Value] = {"ceremony": self._plan.ceremony, "round": trip, "messages": box}
+        if trip == 1 and (heard := self._journals.acknowledged(name)):
+            body["acknowledgements"] = heard
+        return body
 
     def abort(self) -> None:
         """Frees what the others keep for this ceremony; who does not listen frees it after its own deadline."""

@@ -14,7 +14,7 @@ from strongroom.errors import Refusal
 from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wire import cbor
 from strongroom_host.relay.blame import wrong_contributions
-from strongroom_host.relay.relay import Group, Job, Relay
+from strongroom_host.relay.relay import MENDABLE, Group, Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
 from strongroom_host.relay.sets import Candidates
 
@@ -86,7 +86,10 @@ def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float =
     last_left = False
     attempt = 1
     while (chosen := candidates.next()) is not None and time.monotonic() < deadline:
-        job = _job(task, chosen, attempt, deadline, reservation)
+        others = _others(relay, task, chosen, refusals)
+        if others is None:
+            break
+        job = _job(task, chosen, others, attempt, deadline, reservation)
         try:
             ceremony, lasts = relay.run(job)
         except CeremonyFailed as failed:
@@ -110,7 +113,32 @@ def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float =
     raise SigningFailed(_cause(refusals, unattributed, task), refusals, last_left=last_left)
 
 
-def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, reservation: Reservation) -> Job:
+def _others(
+    relay: Relay, task: Task, chosen: tuple[str, ...], refusals: Mapping[str, Refusal]
+) -> tuple[str, ...] | None:
+    """The journals beside the set: all that answered lately, so that all stay level. None where there are too few."""
+    quorum = task.group.signed.order.quorum
+    if quorum is None:
+        return ()
+    wanted = quorum.acknowledgements - len(chosen)
+    left = [
+        name
+        for name in task.group.journals
+        if name not in chosen and (name not in refusals or refusals[name].code in MENDABLE)
+    ]
+    left.sort(key=lambda name: relay.signers.troubled(name, LATE))
+    lately = sum(not relay.signers.troubled(name, LATE) for name in left)
+    return tuple(left[: max(wanted, lately)]) if len(left) >= wanted else None
+
+
+def _job(
+    task: Task,
+    chosen: tuple[str, ...],
+    others: tuple[str, ...],
+    attempt: int,
+    deadline: float,
+    reservation: Reservation,
+) -> Job:
     body: dict[str, cbor.Value] = {
         "wallet": task.group.wallet,
         "intent": task.intent,
@@ -119,6 +147,9 @@ def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, res
         "shown": task.shown.value(),
         "set": list(chosen),
     }
+    quorum = task.group.signed.order.quorum
+    if quorum is not None:
+        body["at"] = int(time.time())
     count = schemes.suite(task.scheme).trips
     return Job(
         "sign",
@@ -132,6 +163,8 @@ def _job(task: Task, chosen: tuple[str, ...], attempt: int, deadline: float, res
         attempt=attempt,
         during=_during(reservation, attempt, chosen, count),
         route=task.route,
+        others=others,
+        wanted=0 if quorum is None else quorum.acknowledgements - len(chosen),
     )
 
 

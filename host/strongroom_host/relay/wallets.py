@@ -6,6 +6,7 @@ client, who checks all of it again.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
 from strongroom_host.signers import Question, Refused
 from strongroom_host.storage.directives import Directives
 from strongroom_host.storage.wallets import Wallet, Wallets
+
+_log = logging.getLogger(__name__)
 
 DKG_TIMEOUT: Final = 60.0
 """Seconds for one trip of a DKG: nine signers on one small machine share its processors."""
@@ -101,10 +104,21 @@ class Maker:
             raise (first(failed) if proven is None else Disagreed(proven, failed.refusals)) from failed
         except Refused as refusal:
             raise first(CeremonyFailed({refusal.by: refusal})) from refusal
+        if wallet.phase == "certified" and wallet.body_bytes is not None:
+            self._join(order, wallet)
         return wallet
 
+    def _join(self, order: SignedOrder, wallet: Wallet) -> None:
+        """So that the first request need not wait. A journal that is away joins when it is asked for."""
+        group = self.group(order, wallet.body.wallet, wallet.body_bytes)
+        for name in group.journals:
+            try:
+                self._relay.keeper.join(group, name)
+            except Refusal as refusal:
+                _log.info("the journal of %s has not joined: %s", name, refusal)
+
     def _require_known(self, order: SignedOrder) -> None:
-        unknown = [name for name in order.order.names if name not in self._relay.signers.names]
+        unknown = [name for name in order.order.journals if name not in self._relay.signers.names]
         if unknown:
             reason = f"this host has no address for {', '.join(unknown)}"
             raise Refusal("signer_unreachable", reason, culprits=tuple(unknown))

@@ -110,3 +110,20 @@ TRANSITIONS: Final = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("at", sa.BigInteger, nullable=False),
 )
+
+JOURNALS: Final = sa.Table(
+    "journals",
+    METADATA,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("wallets.order_id"), primary_key=True),
+    sa.Column("journal", sa.String(32), primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+)
+
+BLOCKS: Final = sa.Table(
+    "blocks",
+    METADATA,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("wallets.order_id"), primary_key=True),
+    sa.Column("journal", sa.String(32), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("block", sa.LargeBinary, nullable=False),
+)
