@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from strongroom import schemes
 from strongroom.approval import Approval, Demand, require
+from strongroom.chains import evm
 from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.chains.effects import Effects, ToSign
 from strongroom.channel import bundle
@@ -72,9 +73,19 @@ def judge(
     _require_bounded(decoded, wallet.order)
     replacing = replace(circumstances, replaces=intent.replaces is not None)
     decision = decide(policy, decoded.effects, replacing, history)
+    if replacing.replaces and not decision.rules:
+        _require_to_itself(intent, wallet, decoded.effects)
     if approvals is not None:
         require(decision.demands, approvals, policy.approvers, intent.intent_id, intent.requester)
     return Judged(decoded.effects, decoded.to_sign, decision)
+
+
+def _require_to_itself(intent: Intent, wallet: Wallet, effects: Effects) -> None:
+    """No rule was asked about a cancel. To anybody else its zero would be a payment in their history, from an address
+    that they know, or a call of their contract's."""
+    own = f"0x{evm.address(wallet.keys.key(intent.path)).hex()}" if effects.transfers else ""
+    if any(each.to != own for each in effects.transfers):
+        raise Refusal("policy_recipient", f"a cancel sends nothing to the wallet itself, which is {own}")
 
 
 def _require_bounded(decoded: Decoded, order: Order) -> None:

@@ -218,6 +218,11 @@ class Policy:
         return next((fee for fee in self.fees if fee.asset == asset), None)
 
     @property
+    def counts(self) -> bool:
+        """Whether anything is limited over time."""
+        return bool(self.windows) or any(rule.windows for rule in self.rules)
+
+    @property
     def evm_chain_ids(self) -> tuple[int, ...]:
         return tuple(sorted(int(chain[4:]) for chain in self.chains if chain.startswith("evm:")))
 

@@ -97,6 +97,13 @@ class Meter:
                 use.add(self._bucket(now), load.cost)
                 self._warn(key, use)
 
+    def require(self, load: Load, now: int) -> None:
+        """Raises what `begin` would, and counts nothing."""
+        with self._lock:
+            self._forget(now)
+            for key in load.keys:
+                self._require(key, load)
+
     def end(self, load: Load) -> None:
         """It is no longer in flight, however it ended. What it used of the window stays used."""
         with self._lock:

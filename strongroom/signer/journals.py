@@ -21,17 +21,22 @@ from strongroom.journal.journal import Journal, Reserved
 from strongroom.journal.sealed import Chain, Place
 from strongroom.journal.waiver import SignedWaiver
 from strongroom.policy.history import History, Spend
+from strongroom.signer.configuration import Officers
 from strongroom.signer.identity import Identity
 from strongroom.signer.seams import Random, Sealer
 from strongroom.signer.wallets import Wallet
 from strongroom.wire import cbor
 
 Judge = Callable[[History], Judged]
+Admit = Callable[[Judged], None]
 Pairs = Sequence[tuple[str, bytes]]
 """(name, sealed) of each."""
 
 ROUND: Final = 0
 """Of what journals send each other: no ceremony has a round of this number."""
+
+PAGE: Final = 3 << 20
+"""Bytes of blocks in one answer, unless one alone has more: a frame has 4 MiB."""
 
 CARRIED: Final = hashlib.sha256(b"strongroom/journal/v1").digest()
 """Stands for the ceremony where questions and answers belong to none."""
@@ -127,15 +132,24 @@ class Journals:
             heard, _ = journal.hear(peer, answer, now)
             return {"heard": heard, "joined": journal.joined, "blocks": list(journal.outbox)}
 
-    def checkpoint(self, wallet: Wallet) -> dict[str, cbor.Value]:
+    def checkpoint(self, wallet: Wallet, page: int) -> dict[str, cbor.Value]:
+        """All there is, in as many pages as frames want; page 0 makes it anew. more: whether another page follows."""
         with wallet.lock:
-            return {"blocks": list(_journal(wallet).checkpoint())}
+            journal = _journal(wallet)
+            if page == 0:
+                wallet.checkpoint = _paged(journal.checkpoint())
+            if page >= len(wallet.checkpoint):
+                raise Refusal("malformed_message", f"the checkpoint has no page {page}: begin with page 0")
+            blocks, more = wallet.checkpoint[page], page + 1 < len(wallet.checkpoint)
+            if not more:
+                wallet.checkpoint = []
+            return {"blocks": list(blocks), "more": more}
 
-    def waive(self, wallet: Wallet, raw: bytes, now: int) -> dict[str, cbor.Value]:
-        """Officers let those go on who are left."""
+    def waive(self, wallet: Wallet, raw: bytes, officers: Officers, now: int) -> dict[str, cbor.Value]:
+        """Officers let those go on who are left. officers: the set in office, not the one that made the wallet."""
         order = wallet.order
         divisor = len(order.names) - order.threshold + 1
-        waiver = SignedWaiver.decode(raw).verify(order.officers, wallet.order_id, wallet.epoch, divisor)
+        waiver = SignedWaiver.decode(raw).verify(officers, wallet.order_id, wallet.epoch, divisor)
         with wallet.lock:
             journal = _journal(wallet)
             journal.waive(waiver, now)
@@ -144,14 +158,19 @@ class Journals:
     # Reserving
 
     def reserve(
-        self, wallet: Wallet, intent: Intent, at: int | None, judge: Judge, now: int
+        self, wallet: Wallet, intent: Intent, at: int | None, judge: Judge, admit: Admit, now: int
     ) -> tuple[Judged, Reserved | None]:
-        """Judges by what was reserved before, and remembers. at: the time that all journals are asked to note.
+        """Judges by what was reserved before, and remembers. at: the time that all journals are asked to note. admit:
+        raises where there is too much already, so that what is not signed fills no journal.
 
         None for the reservation: this signer remembers for itself alone. Raises Refusal.
         """
+        if intent.replaces is not None and wallet.order.quorum is None:
+            # Nobody could see that it conflicts with what it replaces, and is counted in its place rightly.
+            raise Refusal("journal_conflict", "without witnesses nobody knows what it would replace: name none")
         probe = _Probe()
         judged = judge(probe)
+        admit(judged)
 
         def spends(history: History) -> Sequence[Spend]:
             return (judge(history) if probe.asked else judged).decision.spends
@@ -196,6 +215,18 @@ class _Probe:
     def spent(self, asset: str | None, rule: str | None, to: str | None, since: int) -> tuple[int, int]:
         self.asked = True
         return 0, 0
+
+
+def _paged(blocks: Sequence[bytes]) -> list[list[bytes]]:
+    pages: list[list[bytes]] = [[]]
+    size = 0
+    for block in blocks:
+        if pages[-1] and size + len(block) > PAGE:
+            pages.append([])
+            size = 0
+        pages[-1].append(block)
+        size += len(block)
+    return pages
 
 
 def _journal(wallet: Wallet) -> Journal:

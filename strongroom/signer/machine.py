@@ -348,16 +348,18 @@ class Signer:
 
     def checkpoint_journal(self, fields: Fields) -> Body:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        page = fields.integer("page", most=1 << 16)
         fields.end()
         wallet.require("journal.checkpoint")
-        return self._journals.checkpoint(wallet)
+        return self._journals.checkpoint(wallet, page)
 
     def waive_journal(self, fields: Fields) -> Body:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
         waiver = fields.blob("waiver", most=1 << 15)
         fields.end()
         wallet.require("journal.waive")
-        return self._journals.waive(wallet, waiver, self._clock.now())
+        now = self._clock.now()
+        return self._journals.waive(wallet, waiver, self._standings.officers(wallet, now), now)
 
 
 def _waiting(halves: dict[str, Half], peer: str) -> Half:

@@ -20,6 +20,7 @@ from strongroom.policy.directives import Directive, Kind
 from strongroom.policy.document import Policy
 from strongroom.policy.shown import Shown
 from strongroom.policy.standing import Standing, standing_user_data
+from strongroom.signer.configuration import Officers
 from strongroom.signer.identity import Identity
 from strongroom.signer.seams import Context, DataKey, Random, Sealer
 from strongroom.signer.wallets import Wallet
@@ -96,6 +97,11 @@ class Standings:
                 country=shown.country,
             )
 
+    def officers(self, wallet: Wallet, now: int) -> Officers:
+        """Those in office."""
+        with wallet.lock:
+            return _of(wallet).officers(now)
+
     def take(self, wallet: Wallet, operation: str, raw: bytes, kinds: Sequence[Kind], now: int) -> Body:
         """A directive of the officers. It counts at once, even where sealing it fails: a freeze waits for no KMS.
 
@@ -103,6 +109,8 @@ class Standings:
         """
         directive = Directive.decode(raw)
         directive.require(*kinds)
+        if directive.kind == "policy":
+            wallet.order.require_counted(directive.policy())
         with wallet.during(operation):
             standing = _of(wallet)
             standing.take(directive, now)

@@ -22,7 +22,7 @@ from strongroom.policy.shown import Shown
 from strongroom.signer.ceremonies import NO_SUBJECT, Ceremonies, Ceremony, Finish, Kind, Outcome, Result, ceremony_id
 from strongroom.signer.exhaustion import SETUP, Load
 from strongroom.signer.identity import Identity
-from strongroom.signer.journals import Agreement, Journals
+from strongroom.signer.journals import Admit, Agreement, Journals
 from strongroom.signer.standings import Standings
 from strongroom.signer.tickets import Tickets
 from strongroom.signer.wallets import Wallet
@@ -124,9 +124,12 @@ class Starting:
         wallet.require("sign.start")
         intent = Intent.decode(asked.intent)
         names = wallet.order.sorted_set(asked.signers)
-        judged, reserved = self._reserve(wallet, intent, asked, at, now)
-        protocols, count = self._signatures(wallet, names, judged.to_sign), len(judged.to_sign)
-        load = Load(wallet.order_id, intent.requester, count, count)
+
+        def admit(judged: judging.Judged) -> None:
+            self._ceremonies.meter.require(_load(wallet, intent, judged), now)
+
+        judged, reserved = self._reserve(wallet, intent, asked, at, admit, now)
+        protocols, load = self._signatures(wallet, names, judged.to_sign), _load(wallet, intent, judged)
         agreement = None
         if reserved is not None and wallet.journal is not None:
             agreement = Agreement(wallet, wallet.journal, reserved)
@@ -141,13 +144,20 @@ class Starting:
         word; a signer that takes part knows its own."""
         wallet.require("journal.reserve")
         names = wallet.order.sorted_set(asked.signers)
-        _, reserved = self._reserve(wallet, Intent.decode(asked.intent), asked, at, now)
+        intent = Intent.decode(asked.intent)
+
+        def admit(judged: judging.Judged) -> None:
+            load = _load(wallet, intent, judged)
+            self._ceremonies.meter.begin(load, now)
+            self._ceremonies.meter.end(load)
+
+        _, reserved = self._reserve(wallet, intent, asked, at, admit, now)
         if reserved is None:
             raise Refusal("wrong_phase", "this wallet's order names no witness")
         return self._journals.acknowledge(wallet, reserved, ceremony, names, now)
 
     def _reserve(
-        self, wallet: Wallet, intent: Intent, asked: Asked, at: int | None, now: int
+        self, wallet: Wallet, intent: Intent, asked: Asked, at: int | None, admit: Admit, now: int
     ) -> tuple[judging.Judged, Reserved | None]:
         given, (identifier, keys) = [Approval.decode(each) for each in asked.approvals], wallet.known()
         known = judging.Wallet(identifier, wallet.order, keys)
@@ -156,7 +166,7 @@ class Starting:
         def judge(history: History) -> judging.Judged:
             return judging.judge(intent, asked.signature, known, policy, circumstances, given, history)
 
-        return self._journals.reserve(wallet, intent, at, judge, now)
+        return self._journals.reserve(wallet, intent, at, judge, admit, now)
 
     def _signatures(
         self, wallet: Wallet, names: Sequence[str], to_sign: Sequence[ToSign]
@@ -220,3 +230,8 @@ class Starting:
 
 def _nothing(_ceremony: Ceremony, _results: Sequence[Result]) -> Outcome:
     return Outcome(b"")
+
+
+def _load(wallet: Wallet, intent: Intent, judged: judging.Judged) -> Load:
+    count = len(judged.to_sign)
+    return Load(wallet.order_id, intent.requester, count, count)

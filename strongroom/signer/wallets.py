@@ -64,6 +64,8 @@ class Wallet:
         self.journal: Journal | None = None
         self.wrapped: bytes | None = None
         """The journal's data key, wrapped."""
+        self.checkpoint: list[list[bytes]] = []
+        """What is left of one that the host fetches in pages."""
         self._public: tuple[bytes, WalletKeys] | None = None
         self.lock = threading.RLock()
 

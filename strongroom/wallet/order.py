@@ -139,6 +139,15 @@ class Order:
             )
         for member in everyone:
             member.trust_root(self.mode)
+        self.require_counted(self.policy)
+
+    def require_counted(self, policy: Policy) -> None:
+        """A window is a promise about all that was signed, which a signer that remembers for itself alone cannot keep:
+        others signed what it never saw, and a start of it forgets. Raises Refusal `bad_order`."""
+        if policy.counts and not self.witnesses:
+            raise Refusal(
+                "bad_order", "the policy limits what is sent over time: name witnesses, or take its windows out"
+            )
 
     @cached_property
     def names(self) -> tuple[str, ...]:

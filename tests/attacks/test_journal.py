@@ -42,7 +42,7 @@ class Witnessed(Custody):
         return rows[0]["journal"]
 
     def blocks(self, wallet: Wallet, name: str) -> int:
-        return self.journals.count(wallet.signed_order.order_id, name)
+        return len(self.journals.blocks(wallet.signed_order.order_id, name))
 
     def roll_back(self, wallet: Wallet, blocks: dict[str, int], *names: str) -> None:
         """These are started again, on the disk of that time."""

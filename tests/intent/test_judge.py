@@ -56,6 +56,7 @@ def intent(kind: Kind, payload: bytes, **changes: Any) -> Intent:
 
 
 TRANSFER = intent("evm-transaction", PLAIN.encode())
+STRANGER = bytes(range(20))
 MESSAGE = intent("message", "grüße".encode())
 
 
@@ -181,6 +182,19 @@ def test_older_types_are_judged_and_signed_alike(kind: int) -> None:
     assert judged(asked, ECDSA) == older.digest() != PLAIN.digest()
     dear = dataclasses.replace(older, max_fee=ETHER, max_priority_fee=ETHER)
     refused("policy_fee", judged, dataclasses.replace(asked, payload=dear.encode()), ECDSA)
+
+
+def test_a_cancel_goes_to_the_wallet_itself_alone() -> None:
+    """To a stranger its zero would be a payment in their history, by the requester's key alone."""
+    own = evm.address(KEY)
+    for to, value, code in ((own, 0, None), (STRANGER, 0, "policy_recipient"), (own, 1, "policy_recipient")):
+        asked = dataclasses.replace(with_transaction(to=to, value=value), replaces=b"\2" * 16)
+        if code is None:
+            assert judged(asked, ECDSA)
+        else:
+            refused(code, judged, asked, ECDSA)
+    # A replacement that pays is judged as any payment.
+    assert judged(dataclasses.replace(with_transaction(), replaces=b"\2" * 16), ECDSA)
 
 
 def test_an_allowed_call_is_signed() -> None:

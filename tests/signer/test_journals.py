@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from strongroom.errors import Refusal
+from strongroom.journal import rejoin
+from strongroom.journal.waiver import Presence, SignedWaiver, Waiver, waiver_signing_bytes
+from strongroom.policy.document import Policy
+from strongroom.policy.terms import Window
+from strongroom.signer import journals
+from strongroom.signer.exhaustion import Bounds
 from tests.journal.world import refused
+from tests.policy.directing import next_officers, sign, successor
+from tests.signer.cluster import Cluster, Plan
 from tests.signer.witnessed import Witnessed, counting
-from tests.wallet.orders import ECDSA, ED25519, MUSIG2, TAPROOT
+from tests.wallet.orders import ECDSA, ED25519, MUSIG2, OFFICER_KEYS, TAPROOT
 
 AB, BC, AC = ("a", "b"), ("b", "c"), ("a", "c")
 
@@ -272,3 +282,81 @@ def test_a_certificate_that_is_not_the_officers(cluster: Witnessed) -> None:
         cluster["w"].call("wallet.witness", body=(cluster.body or b"")[:-1])
     with refused("wrong_phase"):
         cluster["a"].call("wallet.witness", body=cluster.body)
+
+
+# --- What officers change ---
+
+
+def install(cluster: Cluster, policy: Policy) -> None:
+    directive = sign(policy).encode()
+    cluster["a"].call("policy.install", wallet=cluster.wallet, directive=directive)
+
+
+def test_a_policy_with_windows_is_not_taken_without_witnesses() -> None:
+    plain, witnessed = Cluster(Plan(ED25519)).accept().link().deal().certify(), Witnessed()
+    windows = (Window(3600, count=3),)
+    with refused("bad_order"):
+        install(plain, successor(plain.order.policy, plain.wallet, windows=windows))
+    install(plain, successor(plain.order.policy, plain.wallet))
+    install(witnessed, successor(witnessed.order.policy, witnessed.wallet, windows=windows))
+
+
+def test_nothing_is_replaced_where_nobody_could_know_what() -> None:
+    plain = Cluster(Plan(ED25519)).accept().link().deal().certify()
+    with refused("journal_conflict"):
+        plain.signing(plain.intent(replaces=bytes(16)), AB).start()
+
+
+def test_what_is_refused_for_being_too_much_fills_no_journal(cluster: Witnessed) -> None:
+    for name in cluster.journals:
+        cluster[name].signer._starting._ceremonies.meter.bounds = Bounds(wallet_inflight=0)
+    before = {name: cluster.journal(name)["entries"] for name in cluster.journals}
+    intent = cluster.intent()
+    with refused("ceremony_limit"):
+        cluster.reserving(intent, AB)
+    assert {name: cluster.journal(name)["entries"] for name in cluster.journals} == before
+
+
+def waived(cluster: Witnessed, names: Sequence[str], keys: Sequence[bytes]) -> bytes:
+    present = {}
+    for name in names:
+        journal = cluster.journal(name)
+        present[name] = Presence(cluster[name].call("status")["boot"], journal["incarnation"], journal["digest"])
+    order = cluster[names[0]].status()["order"]
+    waiver = Waiver(order, 1, present, 2, cluster["a"].clock.time + 600)
+    message = waiver_signing_bytes(waiver.encode())
+    rows = tuple(sorted((key, OFFICER_KEYS[key].sign(message)) for key in keys))
+    return SignedWaiver(waiver.encode(), waiver, rows).encode()
+
+
+def test_a_waiver_is_of_the_officers_in_office(cluster: Witnessed) -> None:
+    """Not of those who made the wallet: one of them may have left, and taken the key along."""
+    keys = sorted(OFFICER_KEYS)
+    change = sign(next_officers(cluster.wallet, keys[:2], 2), tuple(keys[:2])).encode()
+    cluster["a"].call("policy.install", wallet=cluster.wallet, directive=change)
+    with refused("waiver_refused"):
+        cluster["a"].call("journal.waive", wallet=cluster.wallet, waiver=waived(cluster, AB, keys[1:3]))
+    cluster["a"].call("journal.waive", wallet=cluster.wallet, waiver=waived(cluster, AB, keys[:2]))
+
+
+# --- Checkpoints ---
+
+
+def test_a_checkpoint_comes_in_pages(cluster: Witnessed, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        cluster.level()
+        cluster.pay(cluster.intent(), AB)
+    monkeypatch.setattr(journals, "PAGE", 400)
+    monkeypatch.setattr(rejoin, "PAGE", 1)
+    pages = [cluster["a"].call("journal.checkpoint", wallet=cluster.wallet, page=0)]
+    while pages[-1]["more"]:
+        pages.append(cluster["a"].call("journal.checkpoint", wallet=cluster.wallet, page=len(pages)))
+    assert len(pages) > 1
+    for page in (1, 99):
+        with refused("malformed_message"):
+            cluster["a"].call("journal.checkpoint", wallet=cluster.wallet, page=page)
+    monkeypatch.undo()
+    kept = cluster.journal("a")["digest"]
+    cluster.disks["a"].blocks = [block for page in pages for block in page["blocks"]]
+    cluster.again("a")
+    assert cluster.journal("a")["digest"] == kept

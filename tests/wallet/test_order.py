@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import AWS_NITRO_ROOT
+from strongroom.policy.terms import Window
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.order import Member, Order, SignedOrder, order_id
 from strongroom.wire import cbor
@@ -298,3 +299,18 @@ def test_a_set_is_the_threshold_of_distinct_members_in_roster_order() -> None:
 def test_the_policy_is_part_of_what_is_signed() -> None:
     silent = order(policy=dataclasses.replace(POLICY, rules=POLICY.rules[:-1]))
     assert order_id(silent.encode()) != order_id(RAW)
+
+
+# --- What is promised over time ---
+
+
+def test_a_window_wants_witnesses() -> None:
+    """Without any, nobody counts what other signers signed, and a start forgets the rest."""
+    counting = dataclasses.replace(POLICY, windows=(Window(3600, count=3),))
+    assert "witnesses" in refused("bad_order", order, policy=counting).reason
+    rule = dataclasses.replace(POLICY.rules[0], windows=(Window(3600, count=3),))
+    inside = dataclasses.replace(POLICY, rules=(rule, *POLICY.rules[1:]))
+    refused("bad_order", order, policy=inside)
+    for policy in (counting, inside):
+        made = order(policy=policy, witnesses=(member("w"),))
+        assert Order.decode(made.encode()) == made

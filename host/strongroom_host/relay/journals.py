@@ -22,12 +22,12 @@ TIMEOUT: Final = 10.0
 MOST_QUESTIONS: Final = 4096
 """To one peer: a million entries are a thousand pages."""
 
+MOST_PAGES: Final = 1024
+"""Of a checkpoint."""
+
 MOST_MENDINGS: Final = 4
 MOST_AT_ONCE: Final = 1 << 21
 """Bytes of blocks in one request."""
-
-COMPACT: Final = 4096
-"""Blocks of a journal at which it is asked for a checkpoint."""
 
 
 class Keeper:
@@ -59,8 +59,14 @@ class Keeper:
             self.checkpoint(group, name)
 
     def checkpoint(self, group: Group, name: str) -> None:
-        answer = self._call(group, name, "journal.checkpoint", {})
-        self.journals.replace(group.order, name, answer.items("blocks", bytes_item, most=4096))
+        """Fetched in pages, and put in the place of what is kept only once it is whole."""
+        blocks: list[bytes] = []
+        for page in range(MOST_PAGES):
+            answer = self._call(group, name, "journal.checkpoint", {"page": page})
+            blocks += answer.items("blocks", bytes_item, most=4096)
+            if not answer.flag("more"):
+                return self.journals.replace(group.order, name, blocks)
+        raise Refusal("malformed_message", f"the checkpoint of {name} does not end", culprits=(name,))
 
     def open(self, group: Group, name: str) -> None:
         """After a start: the data key, and all its blocks in order."""
@@ -108,16 +114,11 @@ class Keeper:
             question = self._call(group, name, "journal.ask", {"peer": peer}).blob("message")
             told = self._call(group, peer, "journal.tell", {"peer": name, "message": question})
             heard = self._call(group, name, "journal.hear", {"peer": peer, "message": told.blob("message")})
-            self._keep(group, peer, told)
-            self._keep(group, name, heard)
+            self.keep(group, [(peer, told.items("blocks", bytes_item))])
+            self.keep(group, [(name, heard.items("blocks", bytes_item))])
             if heard.flag("heard"):
                 return heard.flag("joined")
         raise Refusal("journal_behind", f"{name} does not come to an end with {peer}", culprits=(peer,))
-
-    def _keep(self, group: Group, name: str, answer: Fields) -> None:
-        self.keep(group, [(name, answer.items("blocks", bytes_item))])
-        if self.journals.count(group.order, name) > COMPACT:
-            self.checkpoint(group, name)
 
     def _call(self, group: Group, name: str, operation: str, body: dict[str, cbor.Value]) -> Fields:
         """One question; what a restart took from the signer is given back to it. Raises Refusal."""

@@ -12,6 +12,9 @@ from strongroom.wire.fields import Fields
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.tables import BLOCKS, JOURNALS
 
+COMPACT: Final = 4096
+"""Blocks after which a journal is asked for a checkpoint, so that a start has few to read."""
+
 PAGE: Final = 256
 """Blocks that are read at once."""
 
@@ -50,7 +53,8 @@ class Journals:
 
     def keep(self, order: bytes, said: Sequence[tuple[str, Sequence[bytes]]]) -> list[str]:
         """Durably keeps what comes next of each journal; what is there already is dropped, since signers send the
-        newest blocks again and again. Gives the journals that miss blocks: they need a checkpoint."""
+        newest blocks again and again. Gives the journals that miss blocks, or whose blocks are many by now: they need a
+        checkpoint."""
         parsed = [(journal, [(_sequence(block), block) for block in blocks]) for journal, blocks in said if blocks]
         if not parsed:
             return []
@@ -65,6 +69,8 @@ class Journals:
                     if sequence == following + 1:
                         connection.execute(BLOCKS.insert().values(_row(order, journal, sequence, block)))
                         following = sequence
+                        if sequence and sequence % COMPACT == 0:
+                            missing.append(journal)
                     elif sequence > following:
                         missing.append(journal)
                         break
@@ -86,11 +92,6 @@ class Journals:
         """Forgets the blocks from this one on: their signer could not go on from them."""
         behind = sa.and_(_of(BLOCKS, order, journal), BLOCKS.c.sequence >= sequence)
         self._database.write(lambda connection: connection.execute(BLOCKS.delete().where(behind)))
-
-    def count(self, order: bytes, journal: str) -> int:
-        chosen = sa.select(sa.func.count()).select_from(BLOCKS).where(_of(BLOCKS, order, journal))
-        with self._database.read() as connection:
-            return int(connection.execute(chosen).scalar_one())
 
 
 def _of(table: sa.Table, order: bytes, journal: str) -> sa.ColumnElement[bool]:
