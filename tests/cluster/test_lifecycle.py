@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,7 +16,8 @@ from eth_account import Account
 
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
-from strongroom_client import messages, transactions, wallets
+from strongroom.policy.terms import Window
+from strongroom_client import messages, policies, transactions, wallets
 from strongroom_client.api import Json
 from strongroom_client.cluster import HOST, Cluster
 from strongroom_client.cluster.chain import ACCOUNTS, CHAIN_ID
@@ -116,6 +118,24 @@ def test_host_sees_ciphertext(live: Running) -> None:
     live.cluster.create_wallet(ECDSA)
     sealed = b"".join(link.ciphertext() for link in live.links.values())
     assert len(sealed) > 100_000 and adversary.entropy(sealed) > 7.9
+
+
+def test_a_limit_over_time_with_a_witness_and_one_signer_down(clusters: Clusters) -> None:
+    """Three of four journals acknowledge; another set of signers counts what this one spent."""
+    cluster = clusters(enclaves=2, hsms=1, witnesses=1, chain=False)
+    policy = dataclasses.replace(policies.load(cluster.plan.policy, int(time.time())), windows=(Window(3600, count=3),))
+    wallet = cluster.create_wallet(ED25519, policy=policy)
+
+    def ask(text: str, *chosen: str) -> list[str]:
+        with cluster.api() as api:
+            return list(messages.sign(api, wallet.body, text, cluster.requester(), chosen)[2]["signers"])
+
+    assert ask("one", "enclave-1", "enclave-2") == ["enclave-1", "enclave-2"]
+    cluster.kill("enclave-1")
+    assert ask("two") == ask("three") == ["enclave-2", "hsm-1"]
+    with pytest.raises(Refusal) as raised:
+        ask("four")
+    assert raised.value.code == "policy_velocity"
 
 
 def test_larger_cluster(clusters: Clusters) -> None:

@@ -23,18 +23,24 @@ def up(
     ] = None,
     enclaves: Annotated[int, typer.Option(help="Simulated Nitro enclave signers.", min=0, max=9)] = 2,
     hsms: Annotated[int, typer.Option(help="Signers beside a SoftHSM token.", min=0, max=9)] = 1,
+    witnesses: Annotated[
+        int,
+        typer.Option(help="Enclaves without a share, for limits over time.", min=0, max=7),
+    ] = 0,
     chain: Annotated[bool, typer.Option(help="A development chain (anvil) too.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Start signers, a simulated AWS, a host and a development chain on this machine. Mode simulated; not for funds."""
     if not 2 <= enclaves + hsms <= 9:
         raise typer.BadParameter("a cluster has 2 to 9 signers", param_hint="--enclaves, --hsms")
+    if enclaves + hsms + witnesses > 9:
+        raise typer.BadParameter("a cluster has at most 9 signers and witnesses together", param_hint="--witnesses")
     interrupt_once()
     folder = directory or Path(tempfile.mkdtemp(prefix="strongroom-up-"))
     err.print(
         "[yellow]mode simulated: real programs and cryptography, simulated NSM and KMS, SoftHSM; not for funds[/]"
     )
-    cluster = Cluster(folder, enclaves=enclaves, hsms=hsms, chain=chain, progress=progress)
+    cluster = Cluster(folder, enclaves=enclaves, hsms=hsms, witnesses=witnesses, chain=chain, progress=progress)
     with contextlib.suppress(KeyboardInterrupt), cluster:
         if as_json:
             print_json(document(cluster))
