@@ -121,7 +121,7 @@ def sign(
     signers: Sequence[int],
     message: bytes,
     tweak: bytes | None = None,
-    path: Sequence[int] = (),
+    path: Sequence[int] = ...,
 ) -> Ceremony:
     """signers: exactly `threshold` distinct party numbers, this one among them. ECDSA: message is the 32-byte digest;
     MuSig2: 32 bytes too. tweak (BIP-340 suites): None signs under the bare key, b"" under the BIP-341 key-path-only
@@ -135,7 +135,7 @@ def combine(
     message: bytes,
     contributions: Sequence[tuple[int, bytes]],
     tweak: bytes | None = None,
-    path: Sequence[int] = (),
+    path: Sequence[int] = ...,
 ) -> bytes:
     """The one ordinary signature, verified. ECDSA: r || s || recovery id (65 bytes, low s). Others: 64 bytes.
     Raises NativeError `bad_share` with verdict `proof` and culprits where the protocol proves one."""
