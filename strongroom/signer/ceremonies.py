@@ -282,6 +282,20 @@ class Ceremonies:
 
         Raises Refusal `ceremony_limit` or `ceremony_rate` where there is too much; nothing is spent before.
         """
+        self._sweep(now)
+        self.meter.begin(load, now)
+        try:
+            yield
+        except BaseException:
+            self.meter.end(load)
+            raise
+
+    def require_room(self, load: Load, now: int) -> None:
+        """Raises what `reserved` would, and counts nothing."""
+        self._sweep(now)
+        self.meter.require(load, now)
+
+    def _sweep(self, now: int) -> None:
         with self._lock:
             for identifier, ceremony in list(self._running.items()):
                 if now - ceremony.touched > MAX_IDLE:
@@ -289,12 +303,6 @@ class Ceremonies:
                     self.meter.end(ceremony.load)
             if len(self._running) >= MAX_INFLIGHT:
                 raise Refusal("ceremony_limit", f"{MAX_INFLIGHT} ceremonies are in flight at this signer")
-        self.meter.begin(load, now)
-        try:
-            yield
-        except BaseException:
-            self.meter.end(load)
-            raise
 
     def start(self, ceremony: Ceremony, now: int) -> dict[str, cbor.Value]:
         step = self._run(ceremony, lambda: ceremony.begin(now))

@@ -165,11 +165,11 @@ class Journals:
 
         None for the reservation: this signer remembers for itself alone. Raises Refusal.
         """
+        probe = _Probe()
+        judged = judge(probe)
         if intent.replaces is not None and wallet.order.quorum is None:
             # Nobody could see that it conflicts with what it replaces, and is counted in its place rightly.
             raise Refusal("journal_conflict", "without witnesses nobody knows what it would replace: name none")
-        probe = _Probe()
-        judged = judge(probe)
         admit(judged)
 
         def spends(history: History) -> Sequence[Spend]:

@@ -126,7 +126,7 @@ class Starting:
         names = wallet.order.sorted_set(asked.signers)
 
         def admit(judged: judging.Judged) -> None:
-            self._ceremonies.meter.require(_load(wallet, intent, judged), now)
+            self._ceremonies.require_room(_load(wallet, intent, judged), now)
 
         judged, reserved = self._reserve(wallet, intent, asked, at, admit, now)
         protocols, load = self._signatures(wallet, names, judged.to_sign), _load(wallet, intent, judged)

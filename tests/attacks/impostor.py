@@ -40,7 +40,7 @@ def standing_in(
     plan = _elsewhere(custody.cluster.plan, folder, other)
     signer = plan.signer(name)
     signers.write_config(plan, signer, custody.cluster.configurations[name])
-    _change(signer, attested)
+    _change(signer, attested, keyless=bool(attested) or "--debug" in nsm)
     processes = [signers.process(plan, signer)]
     if signer.kind == "enclave":
         processes.insert(0, _nsm(plan, signer, instance or signer.instance, nsm))
@@ -70,9 +70,12 @@ def _elsewhere(plan: Plan, folder: Path, other: str | None) -> Plan:
     return elsewhere
 
 
-def _change(signer: SignerPlan, attested: Mapping[str, Any]) -> None:
+def _change(signer: SignerPlan, attested: Mapping[str, Any], *, keyless: bool) -> None:
+    """keyless: its host hands it no credentials, or it would see that the KMS key is not its own, and end."""
     config = json.loads(signer.config.read_text())
     config["attested"] |= attested
+    if "kms" in config and keyless:
+        config["kms"]["credentials_file"] = str(signer.folder / "none")
     signer.config.write_text(json.dumps(config))
 
 

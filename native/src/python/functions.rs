@@ -45,6 +45,7 @@ pub fn sign(
 
 #[pyfunction]
 #[pyo3(signature = (suite, public_package, session, message, contributions, tweak=None, path=Vec::new()))]
+#[allow(clippy::too_many_arguments)] // they are Python's, and named there
 pub fn combine<'py>(
     py: Python<'py>,
     suite: &str,
