@@ -31,16 +31,26 @@ class Wallet:
 
 @dataclass(frozen=True)
 class Judged:
-    """An intent that is allowed. to_sign: the messages, in their order. decision: what it spends, and demands."""
+    """An intent that is allowed. to_sign: the messages, in their order. decision: what it spends, and demands.
+
+    policy, circumstances: by what it was judged.
+    """
 
     effects: Effects
     to_sign: tuple[ToSign, ...]
     decision: Decision
+    policy: Policy
+    circumstances: Circumstances
 
     @property
     def demands(self) -> tuple[Demand, ...]:
         """Approvals must meet them all."""
         return self.decision.demands
+
+    def counted(self, history: History) -> Decision:
+        """The same by another history, which can only refuse: what is spent and demanded follows from the effects, so
+        that signatures and approvals stay verified. Raises Refusal."""
+        return decide(self.policy, self.effects, self.circumstances, history)
 
 
 def judge(
@@ -77,7 +87,7 @@ def judge(
         _require_to_itself(intent, wallet, decoded.effects)
     if approvals is not None:
         require(decision.demands, approvals, policy.approvers, intent.intent_id, intent.requester)
-    return Judged(decoded.effects, decoded.to_sign, decision)
+    return Judged(decoded.effects, decoded.to_sign, decision, policy, replacing)
 
 
 def _require_to_itself(intent: Intent, wallet: Wallet, effects: Effects) -> None:

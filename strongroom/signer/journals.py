@@ -173,7 +173,7 @@ class Journals:
         admit(judged)
 
         def spends(history: History) -> Sequence[Spend]:
-            return (judge(history) if probe.asked else judged).decision.spends
+            return (judged.counted(history) if probe.asked else judged.decision).spends
 
         path = intent.path
         with wallet.lock:
