@@ -7,6 +7,10 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from strongroom.errors import Refusal
+from strongroom.wire import cbor
+from strongroom.wire.fields import bytes_item
+
 KEY = 32
 SIGNATURE = 64
 
@@ -27,6 +31,16 @@ _SMALL_ORDER: Final = frozenset(
 RFC 8032 does not refuse them and neither does OpenSSL. Anyone can sign for such a key: one of 32 zero bytes, say, that
 stands where officers forgot to write one. (libsodium refuses the same list.)
 """
+
+
+def item(value: cbor.Value) -> tuple[bytes, bytes]:
+    """A pair of key and signature in a list of signatures. Raises Refusal `malformed_message`."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise Refusal("malformed_message", "a signature is a pair of key and signature")
+    key, signature = bytes_item(value[0]), bytes_item(value[1])
+    if len(key) != KEY or len(signature) != SIGNATURE:
+        raise Refusal("malformed_message", "a signature is a key of 32 bytes and a signature of 64")
+    return key, signature
 
 
 def verify(key: bytes, signature: bytes, message: bytes) -> bool:

@@ -88,7 +88,7 @@ class SignedWaiver:
     def decode(cls, data: bytes) -> SignedWaiver:
         fields = Fields.decode(data, "signed waiver")
         raw = fields.blob("waiver", most=1 << 14)
-        signed = fields.items("signatures", _signature, most=16)
+        signed = fields.items("signatures", signatures.item, most=16)
         fields.end()
         return cls(raw, Waiver.decode(raw), signed)
 
@@ -126,9 +126,3 @@ def _presence(value: cbor.Value) -> Presence:
     if not isinstance(incarnation, int) or isinstance(incarnation, bool) or not 0 <= incarnation <= MAX_INCARNATION:
         raise Refusal("malformed_message", "an incarnation is a number")
     return Presence(bytes_item(boot), incarnation, bytes_item(digest))
-
-
-def _signature(value: cbor.Value) -> tuple[bytes, bytes]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise Refusal("malformed_message", "a signature is a pair of key and signature")
-    return bytes_item(value[0]), bytes_item(value[1])

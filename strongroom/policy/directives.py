@@ -16,7 +16,7 @@ from strongroom.errors import Refusal
 from strongroom.policy.document import Policy
 from strongroom.signer.configuration import MAX_OFFICERS, Officers
 from strongroom.wire import cbor
-from strongroom.wire.fields import Fields, bytes_item
+from strongroom.wire.fields import Fields
 
 Kind = Literal["policy", "renewal", "freeze", "officers"]
 
@@ -125,7 +125,7 @@ class Directive:
         directive = cls(
             _kind(fields.text("kind")),
             fields.blob("body", most=MAX_SIZE),
-            fields.items("signatures", _signature, most=MAX_OFFICERS),
+            fields.items("signatures", signatures.item, most=MAX_OFFICERS),
         )
         fields.end()
         return directive
@@ -181,12 +181,3 @@ def _kind(text: str) -> Kind:
         if text == kind:
             return kind  # type: ignore[no-any-return]
     raise Refusal("malformed_message", f"a directive is one of {', '.join(get_args(Kind))}")
-
-
-def _signature(value: cbor.Value) -> tuple[bytes, bytes]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise Refusal("malformed_message", "a signature is a pair of key and signature")
-    key, signature = bytes_item(value[0]), bytes_item(value[1])
-    if len(key) != signatures.KEY or len(signature) != signatures.SIGNATURE:
-        raise Refusal("malformed_message", "a signature is a key of 32 bytes and a signature of 64")
-    return key, signature

@@ -252,7 +252,7 @@ class SignedOrder:
     def decode(cls, data: bytes) -> SignedOrder:
         fields = Fields.decode(data, "signed order")
         raw = fields.blob("order", most=1 << 18)
-        pairs = fields.items("signatures", _signature, most=16)
+        pairs = fields.items("signatures", signatures.item, most=16)
         fields.end()
         return cls(raw, Order.decode(raw), pairs)
 
@@ -269,12 +269,3 @@ class SignedOrder:
         if len(keys) < officers.quorum:
             raise Refusal("order_not_signed", f"{len(keys)} officers signed; the quorum is {officers.quorum}")
         return self
-
-
-def _signature(value: cbor.Value) -> tuple[bytes, bytes]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise Refusal("malformed_message", "a signature is a pair of key and signature")
-    key, signature = bytes_item(value[0]), bytes_item(value[1])
-    if len(key) != signatures.KEY or len(signature) != signatures.SIGNATURE:
-        raise Refusal("malformed_message", "a signature is a key of 32 bytes and a signature of 64")
-    return key, signature
