@@ -9,9 +9,9 @@ from typing import Literal
 from strongroom.approval.approver import Approver
 from strongroom.approval.demand import Demand
 from strongroom.policy.document import Policy
-from strongroom.policy.explain import moment
 from strongroom.policy.names import covers
 from strongroom.policy.rules import Rule
+from strongroom.policy.words import moment
 from strongroom.signer.configuration import Officers
 
 Level = Literal["error", "warning", "note"]

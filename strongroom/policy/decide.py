@@ -30,6 +30,7 @@ from strongroom.policy.items import Item, items
 from strongroom.policy.lists import MAX_PROOFS, Proof
 from strongroom.policy.matching import covering
 from strongroom.policy.rules import Rule
+from strongroom.policy.velocity import require_velocity
 
 MAX_AHEAD = 24 * 3600
 """Seconds that a policy's `issued` may lie ahead of the judge's clock: longer would be a longer lease."""
@@ -96,7 +97,7 @@ def decide(policy: Policy, effects: Effects, circumstances: Circumstances, histo
         limits.require_source(each.rule, circumstances.address, circumstances.country)
     # 7
     spends = tuple(spend for each in taken for spend in each.spends())
-    limits.require_velocity(policy, [each.rule for each in taken], found, spends, circumstances.now, history)
+    require_velocity(policy, [each.rule for each in taken], found, spends, circumstances.now, history)
     # 8
     demands = dict.fromkeys(demand for each in taken for demand in limits.demands(each.rule, each.items))
     return Decision(spends, tuple(demands), tuple(each.rule.name for each in taken))

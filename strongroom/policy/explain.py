@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Sequence
 
 from strongroom.approval.demand import Demand
@@ -10,25 +9,12 @@ from strongroom.chains.explain import amount
 from strongroom.policy.document import Fee, Policy
 from strongroom.policy.lists import Recipients
 from strongroom.policy.rules import Rule
-from strongroom.policy.terms import DAYS, Bound, Hours, Method, Tier, Window
-
-_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+from strongroom.policy.terms import Method, Tier, Window
+from strongroom.policy.words import both, bound, duration, either, hours, moment, source
 
 
 def sentences(policy: Policy) -> tuple[str, ...]:
     return tuple(_sentences(policy))
-
-
-def duration(seconds: int) -> str:
-    for unit, size in _UNITS:
-        count, rest = divmod(seconds, size)
-        if count and not rest:
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return "no time"
-
-
-def moment(seconds: int) -> str:
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _sentences(policy: Policy) -> Iterator[str]:
@@ -43,7 +29,7 @@ def _sentences(policy: Policy) -> Iterator[str]:
     yield f"{_count(len(policy.requesters), 'key')} may ask for signatures."
     for approver in policy.approvers:
         weight = f", counting {approver.weight}" if approver.weight > 1 else ""
-        yield f"{approver.name}, a {approver.kind}, approves for {_and(approver.groups)}{weight}."
+        yield f"{approver.name}, a {approver.kind}, approves for {both(approver.groups)}{weight}."
     yield f"Chains: {', '.join(policy.chains) or 'none'}."
     yield from (_list(each, denied=each.name in policy.deny) for each in policy.lists)
     yield from (_rule(number, rule) for number, rule in enumerate(policy.rules, 1))
@@ -58,10 +44,6 @@ def _after(seconds: int) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
-
-
-def _and(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def _list(found: Recipients, *, denied: bool) -> str:
@@ -82,8 +64,8 @@ def _rule(number: int, rule: Rule) -> str:
 
 
 def _about(rule: Rule) -> str:
-    assets, chains = _and(rule.assets), _and(rule.chains)
-    to = "anyone" if rule.to is None else _and(rule.to)
+    assets, chains = both(rule.assets), both(rule.chains)
+    to = "anyone" if rule.to is None else both(rule.to)
     if rule.kind == "transfer":
         return f"pays {assets} to {to}"
     if rule.kind == "collect":
@@ -91,25 +73,18 @@ def _about(rule: Rule) -> str:
     if rule.kind == "allowance":
         return f"lets {to} take {assets} later"
     if rule.kind == "call":
-        return f"on {chains}, calls {_and([_method(method) for method in rule.methods])}"
+        return f"on {chains}, calls {both([_method(method) for method in rule.methods])}"
     if rule.kind == "typed":
         domains = [f"{each.primary or 'anything'} for {each.contract or 'no contract'}" for each in rule.domains]
-        return f"on {chains}, signs typed data: {_and(domains)}"
+        return f"on {chains}, signs typed data: {both(domains)}"
     return (
         f"signs texts of {chains}" if rule.kind == "text" else "signs Strongroom's own messages, which no chain reads"
     )
 
 
 def _method(method: Method) -> str:
-    bounds = f" where {_and([_bound(bound) for bound in method.arguments])}" if method.arguments else ""
+    bounds = f" where {both([bound(each) for each in method.arguments])}" if method.arguments else ""
     return f"{method.method} of {method.contract}{bounds}"
-
-
-def _bound(bound: Bound) -> str:
-    what = f"bytes {bound.at} to {bound.at + bound.size}" if bound.size else f"account {bound.at}"
-    if bound.to is not None:
-        return f"{what} is on {_and(bound.to)}"
-    return f"{what} is from {bound.least or 0} to {'any number' if bound.most is None else bound.most}"
 
 
 def _terms(rule: Rule) -> Iterator[str]:
@@ -119,17 +94,12 @@ def _terms(rule: Rule) -> Iterator[str]:
         yield "any amount" if rule.most is None else f"at most {_amount(asset, rule.most)}{each} in a transaction"
     yield from (_window(window, asset) for window in rule.windows)
     if rule.hours:
-        yield f"only {_or([_hours(hours) for hours in rule.hours])}"
+        yield f"only {either([hours(each) for each in rule.hours])}"
     if rule.cooldown:
         yield f"only to whom the list has known for {duration(rule.cooldown)}"
     if rule.source is not None:
-        where = [*rule.source.networks, *rule.source.countries]
-        yield f"only from {_or(where)}, which is the host's word and no more than advice"
+        yield f"only from {source(rule.source)}, which is the host's word and no more than advice"
     yield from (_tier(tier, asset) for tier in rule.tiers)
-
-
-def _or(words: Sequence[str]) -> str:
-    return " or ".join(words)
 
 
 def _amount(asset: str | None, units: int) -> str:
@@ -141,14 +111,7 @@ def _window(window: Window, asset: str | None) -> str:
     limits += [] if window.count is None else [_count(window.count, "payment")]
     each = " to each destination" if window.each else ""
     of = f" of {window.asset}" if window.asset is not None and window.amount is None else ""
-    return f"at most {_and(limits)}{of}{each} in any {duration(window.seconds)}"
-
-
-def _hours(hours: Hours) -> str:
-    days = _and([DAYS[day] for day in hours.days])
-    start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (hours.start, hours.end))
-    sign = "-" if hours.offset < 0 else "+"
-    return f"{days} from {start} to {end} (UTC{sign}{abs(hours.offset) // 60:02}:{abs(hours.offset) % 60:02})"
+    return f"at most {both(limits)}{of}{each} in any {duration(window.seconds)}"
 
 
 def _tier(tier: Tier, asset: str | None) -> str:
@@ -160,7 +123,7 @@ def _demands(demands: Sequence[Demand]) -> str:
     if not demands:
         return "nobody needs to approve"
     own = " (the requester may be one of them)" if any(demand.requester for demand in demands) else ""
-    return f"{_and([str(demand) for demand in demands])} must approve{own}"
+    return f"{both([str(demand) for demand in demands])} must approve{own}"
 
 
 def _fee(fee: Fee) -> str:

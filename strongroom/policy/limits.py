@@ -1,4 +1,4 @@
-"""What a rule, and the policy as a whole, bound: amounts, fees, arguments, hours, cool-downs, velocity, sources."""
+"""What a rule, and the policy as a whole, bound: amounts, fees, arguments, hours, cool-downs, sources."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from strongroom.approval.demand import Demand
 from strongroom.chains.effects import Effects
 from strongroom.errors import Refusal
+from strongroom.policy import words
 from strongroom.policy.arguments import require_arguments
 from strongroom.policy.document import Policy
-from strongroom.policy.history import History, Spend
 from strongroom.policy.items import Item
 from strongroom.policy.lists import Proof
-from strongroom.policy.matching import listed
 from strongroom.policy.rules import Rule
-from strongroom.policy.terms import Window
+from strongroom.policy.words import either
 
 
 def require_not_denied(policy: Policy, found: Sequence[Item]) -> None:
@@ -22,9 +21,11 @@ def require_not_denied(policy: Policy, found: Sequence[Item]) -> None:
     for item in found:
         accounts = () if item.call is None else item.call.accounts
         for address in (item.to, *accounts):
-            entry = listed(policy, policy.deny, address, ())
-            if entry is not None:
-                raise Refusal("policy_denied", f"{address} ({entry.label}) is denied, whatever a rule allows")
+            for name in policy.deny:
+                entry = policy.list(name).find(address, ())
+                if entry is not None:
+                    reason = f"{address} ({entry.label}) is on list {name}, which is denied whatever a rule allows"
+                    raise Refusal("policy_denied", f"{reason}: until officers take it off, nothing goes there")
 
 
 def require_fee(policy: Policy, effects: Effects) -> None:
@@ -49,8 +50,11 @@ def fee_unit(effects: Effects) -> str:
 
 def require_within(policy: Policy, rule: Rule, found: Sequence[Item], now: int, proofs: Sequence[Proof]) -> None:
     """All that a transaction does under one rule. Raises Refusal."""
-    if rule.hours and not any(hours.hold(now) for hours in rule.hours):
-        raise Refusal("policy_hours", f"rule {rule.name} allows nothing at this hour")
+    opens = min((hours.opens(now) for hours in rule.hours), default=now)
+    if opens > now:
+        when = f"its hours are {either([words.hours(each) for each in rule.hours])}"
+        reason = f"rule {rule.name} allows nothing before {_in(opens, now)}: {when}"
+        raise Refusal("policy_hours", reason)
     for item in found:
         _require_cooled(policy, rule, item, now, proofs)
         if item.call is not None:
@@ -91,6 +95,10 @@ def _require_cooled(policy: Policy, rule: Rule, item: Item, now: int, proofs: Se
         )
 
 
+def _in(then: int, now: int) -> str:
+    return f"{words.moment(then)}, in {then - now} seconds"
+
+
 def totals(found: Iterable[Item]) -> Mapping[str, int | None]:
     """By asset; None where somebody could take all of it."""
     sums: dict[str, int | None] = {}
@@ -104,7 +112,8 @@ def require_source(rule: Rule, address: str, country: str) -> None:
     """By the host's word. Raises Refusal `policy_source`."""
     if rule.source is not None and not rule.source.fits(address, country):
         where = f"{address or 'nowhere known'} ({country or 'no country'})"
-        raise Refusal("policy_source", f"rule {rule.name} is not for requests from {where}")
+        wanted = words.source(rule.source)
+        raise Refusal("policy_source", f"rule {rule.name} is for requests from {wanted}; the host says {where}")
 
 
 def demands(rule: Rule, found: Sequence[Item]) -> tuple[Demand, ...]:
@@ -115,61 +124,3 @@ def demands(rule: Rule, found: Sequence[Item]) -> tuple[Demand, ...]:
         if reached:
             wanted += reached[-1].demands
     return tuple(wanted)
-
-
-# --- Velocity ---
-
-
-def require_velocity(
-    policy: Policy,
-    rules: Sequence[Rule],
-    found: Sequence[Item],
-    spends: Sequence[Spend],
-    now: int,
-    history: History,
-) -> None:
-    """Raises Refusal `policy_velocity`."""
-    endless = {item.asset for item in found if item.amount is None}
-    for rule in rules:
-        own = [spend for spend in spends if spend.rule == rule.name]
-        for window in rule.windows:
-            _require_window(window, f"rule {rule.name}", rule.name, own, endless, now, history)
-    for window in policy.windows:
-        _require_window(window, "the wallet", None, spends, endless, now, history)
-
-
-def _require_window(
-    window: Window,
-    whose: str,
-    rule: str | None,
-    spends: Sequence[Spend],
-    endless: set[str],
-    now: int,
-    history: History,
-) -> None:
-    counted = [spend for spend in spends if window.asset in (None, spend.asset)]
-    since = now - window.seconds + 1
-    for to in dict.fromkeys(spend.to if window.each else None for spend in counted):
-        now_to = [spend for spend in counted if to in (None, spend.to)]
-        place = f"{whose}, {window.seconds} s" + ("" if to is None else f", to {to}")
-        if window.count is not None:
-            _, before = history.spent(window.asset, rule, to, since)
-            if before + len(now_to) > window.count:
-                raise Refusal("policy_velocity", f"{place}: {before} payments were made and {window.count} may be")
-        if window.amount is None:
-            continue
-        for asset in dict.fromkeys(spend.asset for spend in now_to if spend.asset):
-            amount = sum(spend.amount for spend in now_to if spend.asset == asset)
-            _require_sum(
-                window.amount, amount, asset in endless, asset, place, history.spent(asset, rule, to, since)[0]
-            )
-
-
-def _require_sum(most: int, amount: int, endless: bool, asset: str, place: str, before: int) -> None:
-    if endless:
-        raise Refusal("policy_velocity", f"{place}: an allowance without end cannot be counted against {most}")
-    if before + amount > most:
-        left = max(most - before, 0)
-        raise Refusal(
-            "policy_velocity", f"{place}: {before} of {most} of {asset} are spent; {left} may go now, not {amount}"
-        )

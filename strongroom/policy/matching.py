@@ -11,6 +11,9 @@ from strongroom.policy.items import Item
 from strongroom.policy.lists import Entry, Proof
 from strongroom.policy.names import covers
 from strongroom.policy.rules import Kind, Rule
+from strongroom.policy.words import either
+
+NEEDS_PROOF: Final = "; a list that is kept as a root needs a proof with the request"
 
 
 def covering(policy: Policy, item: Item, proofs: Sequence[Proof]) -> Rule:
@@ -71,6 +74,6 @@ def _uncovered(policy: Policy, item: Item) -> Refusal:
         what = "moving what others hold of" if item.kind == "collect" else f"a {item.kind} of"
         return Refusal("policy_asset", f"no rule is about {what} {item.asset}")
     rooted = any(policy.list(name).root is not None for rule in about for name in rule.to or ())
-    hint = "; a list that is kept as a root needs a proof with the request" if rooted else ""
-    names = ", ".join(rule.name for rule in about)
-    return Refusal(_CODES[item.kind], f"{item.to} is on no list of the rules for {item.asset} ({names}){hint}")
+    names = ", ".join(f"{rule.name}: {either(rule.to or ())}" for rule in about)
+    reason = f"{item.to} is on no list of the rules for {item.asset} ({names})"
+    return Refusal(_CODES[item.kind], reason + (NEEDS_PROOF if rooted else ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 from dataclasses import dataclass
 from typing import Final
@@ -108,8 +107,22 @@ class Hours:
 
     def hold(self, now: int) -> bool:
         """now: Unix seconds."""
-        local = datetime.datetime.fromtimestamp(now + 60 * self.offset, datetime.UTC)
-        return local.weekday() in self.days and self.start <= local.hour * 60 + local.minute < self.end
+        local = now + 60 * self.offset
+        return _weekday(local) in self.days and self.start <= local % DAY // 60 < self.end
+
+    def opens(self, now: int) -> int:
+        """The first second at or after `now`, Unix time, at which they hold: at most a week away."""
+        if self.hold(now):
+            return now
+        local = now + 60 * self.offset
+        today = local - local % DAY + 60 * self.start
+        starts = (today + day * DAY for day in range(8))
+        return next(start for start in starts if start > local and _weekday(start) in self.days) - 60 * self.offset
+
+
+def _weekday(seconds: int) -> int:
+    """0 is Monday; the first day of Unix time was a Thursday."""
+    return (seconds // DAY + 3) % 7
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from strongroom.errors import Refusal
 from strongroom.policy.check import Finding, findings
 from strongroom.policy.directives import Directive, Freeze, NextOfficers, Renewal, officers_hash
 from strongroom.policy.document import Policy
-from strongroom.policy.explain import moment, sentences
+from strongroom.policy.explain import sentences
 from strongroom.policy.replay import replay as judge_again
+from strongroom.policy.words import moment
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.certificate import Body, Certificate
 from strongroom_client import directing, documents, keyfiles, officers, policies, replaying, standings, wallets
