@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,17 +96,31 @@ def _lanes(value: int) -> list[int]:
     return [int.from_bytes(raw[place : place + 2], "big") for place in range(0, SIZE, 2)]
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5))), st.data())
-def test_a_series_is_its_sums(rows: list[tuple[int, int]], data: st.DataObject) -> None:
-    series = Series()
-    for at, amount in rows:
-        series.add(at, amount)
-    for place in sorted(data.draw(st.sets(st.integers(0, 40))), reverse=True):
-        if place < len(rows):
-            series.remove(*rows.pop(place))
-    for since in range(11):
-        kept = [amount for at, amount in rows if at >= since]
+TIMES = st.sampled_from([*range(3), *range(3598, 3603), 7199, 7200, 36_000])
+
+
+@given(st.lists(st.tuples(TIMES, st.integers(0, 5), st.booleans(), TIMES)))
+def test_a_series_is_its_sums(steps: list[tuple[int, int, bool, int]]) -> None:
+    """Asked between any two changes: what it keeps of earlier answers must not outlive them."""
+    series, rows = Series(), []
+    for at, amount, remove, since in steps:
+        if remove and rows:
+            series.remove(*rows.pop(amount % len(rows)))
+        else:
+            series.add(at, amount)
+            rows.append((at, amount))
+        kept = [each for when, each in rows if when >= since]
         assert series.since(since) == (sum(kept), len(kept))
+        assert len(series) == len(rows)
+
+
+def test_a_series_has_no_amount_that_was_not_added() -> None:
+    series = Series()
+    series.add(10, 5)
+    for at, amount in ((10, 4), (11, 5), (4000, 5)):
+        with pytest.raises(KeyError):
+            series.remove(at, amount)
+    assert series.since(0) == (5, 1)
 
 
 # --- Compaction ---
