@@ -10,18 +10,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from strongroom.approval import Demand
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.intent import judge as judging
 from strongroom.intent.finishing import finish
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import Judged
+from strongroom.policy.document import Policy
 from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
 from strongroom_host.broadcasting import Chains
-from strongroom_host.directing import Directing
+from strongroom_host.directing import Directed, Directing
 from strongroom_host.gathering import Asked, Gathered, Gathering
 from strongroom_host.problems import Problem
 from strongroom_host.relay.relay import Group, Relay
@@ -168,10 +168,9 @@ class Custody:
     def _asked(self, known: Request) -> Asked:
         """Raises Refusal where it is judged otherwise by now."""
         wallet, intent = self.wallets.get(known.wallet), Intent.decode(known.intent)
-        shown = self.wallets.shown.of(known.request)
-        demands = self._judge(wallet, intent, known.intent_signature, shown).demands
-        policy = self.directing.policy(wallet, intent.policy)
-        return Asked(intent, known.intent, known.intent_signature, policy, demands)
+        directed, shown = self.directing.of(wallet), self.wallets.shown.of(known.request)
+        demands = _judge(wallet, directed, intent, known.intent_signature, shown).demands
+        return Asked(intent, known.intent, known.intent_signature, directed.policy(intent.policy), demands)
 
     def _sign_new(self, intent: Intent, submission: Submission) -> Request:
         wallet = self.wallets.get(intent.wallet.hex())
@@ -198,21 +197,24 @@ class Custody:
         return self._sign(self.wallets.get(known.wallet), intent, submission, reserved)
 
     def _sign(self, wallet: Wallet, intent: Intent, submission: Submission, reserved: Reserved) -> Request:
+        directed = self.directing.of(wallet)
         try:
-            shown = self._shown(wallet, intent, submission, recorded=reserved.recorded)
-            judged = self._judge(wallet, intent, submission.signature, shown)
+            policy = directed.policy(intent.policy)
+            shown = self._shown(policy, intent, submission, recorded=reserved.recorded)
+            judged = _judge(wallet, directed, intent, submission.signature, shown)
             task = replace(self._task(wallet, intent, submission, judged), shown=shown)
             if shown != NOTHING and not reserved.recorded:
                 self.wallets.shown.keep(intent.request.hex(), shown)
             if judged.demands:
-                gathered = self._gather(wallet, intent, submission, judged.demands, reserved)
+                asked = Asked(intent, submission.intent, submission.signature, policy, judged.demands)
+                gathered = self._gather(asked, reserved)
                 if gathered.missing:
                     return reserved.request
                 task = replace(task, approvals=gathered.raw)
         except Refusal as refusal:
             if not reserved.recorded and self.requests.find(reserved.request.request) is not None:
                 raise Known from None
-            if not self._authentic(wallet, intent, submission):
+            if not _authentic(directed, intent, submission):
                 raise  # Whoever is no requester of this wallet leaves no trace, and takes no request id.
             problem = Problem(refusal, request=reserved.request.request)
             raise reserved.failed(problem, last_left=False) from refusal
@@ -231,28 +233,16 @@ class Custody:
         reserved.signed(signed, finished, durable=self.chains.broadcasts(reserved.request))
         return self.chains.broadcast(reserved.request)
 
-    def _shown(self, wallet: Wallet, intent: Intent, submission: Submission, *, recorded: bool) -> Shown:
+    def _shown(self, policy: Policy, intent: Intent, submission: Submission, *, recorded: bool) -> Shown:
         """As it was when the request came first; a source only where the policy asks for one."""
         if recorded:
             return self.wallets.shown.of(intent.request.hex())
-        policy = self.directing.policy(wallet, intent.policy)
         if any(rule.source is not None for rule in policy.rules):
             return submission.shown
         return Shown(submission.shown.proofs)
 
-    def _judge(self, wallet: Wallet, intent: Intent, signature: bytes, shown: Shown) -> Judged:
-        """The signers' own judgement, to fail early; each of them judges again, and counts the approvals."""
-        policy = self.directing.policy(wallet, intent.policy)
-        circumstances = self.directing.circumstances(wallet, policy, shown)
-        known = judging.Wallet(wallet.body.wallet, wallet.signed_order.order, wallet.body.keys)
-        return judging.judge(intent, signature, known, policy, circumstances, None)
-
-    def _gather(
-        self, wallet: Wallet, intent: Intent, submission: Submission, demands: tuple[Demand, ...], reserved: Reserved
-    ) -> Gathered:
+    def _gather(self, asked: Asked, reserved: Reserved) -> Gathered:
         """Recorded as pending first, so that an approval has a request to belong to."""
-        policy = self.directing.policy(wallet, intent.policy)
-        asked = Asked(intent, submission.intent, submission.signature, policy, demands)
         if not (reserved.recorded and reserved.request.state == "pending"):
             reserved.wait(self.gathering.missing(asked))
         return self.gathering.gather(asked)
@@ -272,13 +262,6 @@ class Custody:
             preferred=preferred,
         )
 
-    def _authentic(self, wallet: Wallet, intent: Intent, submission: Submission) -> bool:
-        try:
-            intent.verify(submission.signature)
-        except Refusal:
-            return False
-        return any(intent.requester in policy.requesters for policy in self.directing.policies(wallet))
-
     @contextmanager
     def _alone(self, request: str) -> Iterator[None]:
         """One thread of this process at a time for each request; the database sees to other processes."""
@@ -295,6 +278,21 @@ class Custody:
                     del self._busy[request]
                 else:
                     self._busy[request] = (lock, users - 1)
+
+
+def _judge(wallet: Wallet, directed: Directed, intent: Intent, signature: bytes, shown: Shown) -> Judged:
+    """The signers' own judgement, to fail early; each of them judges again, and counts the approvals."""
+    policy = directed.policy(intent.policy)
+    known = judging.Wallet(wallet.body.wallet, wallet.signed_order.order, wallet.body.keys)
+    return judging.judge(intent, signature, known, policy, directed.circumstances(policy, shown), None)
+
+
+def _authentic(directed: Directed, intent: Intent, submission: Submission) -> bool:
+    try:
+        intent.verify(submission.signature)
+    except Refusal:
+        return False
+    return any(intent.requester in policy.requesters for policy in directed.policies)
 
 
 def _overdue(known: Request) -> bool:

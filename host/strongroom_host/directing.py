@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 from strongroom.errors import Refusal
@@ -45,12 +45,51 @@ class Outcome:
         return {"acknowledged": [shown(name, view) for name, view in self.views.items()], "refusals": refusals}
 
 
+@dataclass(frozen=True)
+class Directed:
+    """A wallet's first policy, and what officers directed since, in the order in which it came."""
+
+    first: Policy
+    directives: tuple[Directive, ...]
+
+    @cached_property
+    def policies(self) -> tuple[Policy, ...]:
+        """Oldest first."""
+        later = [each.policy() for each in self.directives if each.kind == "policy"]
+        return (self.first, *sorted(later, key=lambda policy: policy.version))
+
+    def policy(self, digest: bytes) -> Policy:
+        """The one that an intent names, of those that came through here. Raises Refusal `intent_mismatch`."""
+        for policy in self.policies:
+            if policy.digest() == digest:
+                return policy
+        raise Refusal("intent_mismatch", "the intent was made under a policy that this host does not know")
+
+    def circumstances(self, policy: Policy, shown: Shown) -> Circumstances:
+        """As far as the host knows: signers know better, and judge again."""
+        renewed = frozen = 0
+        for each in self.directives:
+            if each.kind == "renewal" and each.renewal().policy == policy.digest():
+                renewed = max(renewed, each.renewal().until)
+            elif each.kind == "freeze":
+                frozen = max(frozen, each.freeze().version)
+        return Circumstances(
+            int(time.time()),
+            renewed=renewed,
+            frozen=policy.version <= frozen,
+            proofs=shown.proofs,
+            address=shown.address,
+            country=shown.country,
+        )
+
+
 class Directing:
     """Thread safe."""
 
     def __init__(self, relay: Relay, directives: Directives) -> None:
         self._relay = relay
         self._directives = directives
+        self._directed: dict[bytes, Directed] = {}
 
     def direct(self, group: Group, directive: Directive) -> Outcome:
         """To all signers at once. It is kept, for those that come later, where one signer took it."""
@@ -104,40 +143,14 @@ class Directing:
                 given.append({**row, "root": answer.text("root")})
         return {"standings": given, "refusals": refusals}
 
-    # --- What the host itself goes by, to fail early ---
-
-    def policy(self, wallet: Wallet, digest: bytes) -> Policy:
-        """The one that an intent names, of those that came through here. Raises Refusal `intent_mismatch`."""
-        for policy in self.policies(wallet):
-            if policy.digest() == digest:
-                return policy
-        raise Refusal("intent_mismatch", "the intent was made under a policy that this host does not know")
-
-    def policies(self, wallet: Wallet) -> list[Policy]:
-        """The order's, and every later one; oldest first."""
-        order = wallet.signed_order
-        later = [each.policy() for each in self._directives.all(order.order_id) if each.kind == "policy"]
-        return [order.order.policy, *sorted(later, key=lambda policy: policy.version)]
-
-    def circumstances(self, wallet: Wallet, policy: Policy, shown: Shown) -> Circumstances:
-        """As far as the host knows: signers know better, and judge again."""
-        renewed = frozen = 0
-        for each in self._directives.all(wallet.signed_order.order_id):
-            if each.kind == "renewal" and each.renewal().policy == policy.digest():
-                renewed = max(renewed, each.renewal().until)
-            elif each.kind == "freeze":
-                frozen = max(frozen, each.freeze().version)
-        return Circumstances(
-            int(time.time()),
-            renewed=renewed,
-            frozen=policy.version <= frozen,
-            proofs=shown.proofs,
-            address=shown.address,
-            country=shown.country,
-        )
-
-    def all(self, wallet: Wallet) -> list[Directive]:
-        return self._directives.all(wallet.signed_order.order_id)
+    def of(self, wallet: Wallet) -> Directed:
+        """What the host itself goes by, to fail early: asked once for each request."""
+        directives = self._directives.all(wallet.signed_order.order_id)
+        known = self._directed.get(wallet.signed_order.order_id)
+        if known is None or known.directives is not directives:
+            known = Directed(wallet.signed_order.order.policy, directives)
+            self._directed[wallet.signed_order.order_id] = known
+        return known
 
 
 def shown(name: str, view: View) -> dict[str, Any]:

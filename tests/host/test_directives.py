@@ -73,7 +73,7 @@ def test_what_nobody_took_is_not_kept(world: World, custody: Custody, wallet: Wa
     forged = dataclasses.replace(directive(world, next_policy(world, wallet)), signatures=())
     outcome = custody.directing.direct(custody.group(wallet), forged)
     assert {refusal.code for refusal in outcome.refusals.values()} == {"directive_not_signed"}
-    assert custody.directing.all(wallet) == []
+    assert custody.directing.of(wallet).directives == ()
 
 
 def test_a_signer_that_missed_one_is_given_it_with_the_next(world: World, custody: Custody, wallet: Wallet) -> None:

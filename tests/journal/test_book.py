@@ -102,7 +102,8 @@ TIMES = st.sampled_from([*range(3), *range(3598, 3603), 7199, 7200, 36_000])
 @given(st.lists(st.tuples(TIMES, st.integers(0, 5), st.booleans(), TIMES)))
 def test_a_series_is_its_sums(steps: list[tuple[int, int, bool, int]]) -> None:
     """Asked between any two changes: what it keeps of earlier answers must not outlive them."""
-    series, rows = Series(), []
+    series = Series()
+    rows: list[tuple[int, int]] = []
     for at, amount, remove, since in steps:
         if remove and rows:
             series.remove(*rows.pop(amount % len(rows)))

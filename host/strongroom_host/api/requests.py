@@ -27,9 +27,11 @@ def blueprint(service: Service) -> APIBlueprint:
     api = APIBlueprint("requests", __name__, url_prefix="/v1")
     custody = service.custody
 
-    def shown(found: Kept) -> dict[str, Any]:
-        beside = custody.wallets.shown.of(found.request)
-        return views.request(found, custody.gathering.kept.of(found.request), custody.missing(found), beside.proofs)
+    def shown(found: Kept, beside: Shown | None = None) -> dict[str, Any]:
+        """beside: where it is known, being new. Whoever never waited for approvals has none."""
+        approvals = custody.gathering.kept.of(found.request) if found.waited else []
+        beside = custody.wallets.shown.of(found.request) if beside is None else beside
+        return views.request(found, approvals, custody.missing(found), beside.proofs)
 
     @api.post("/requests", responses={201: Request, 200: Request})
     def submit(body: NewRequest) -> tuple[dict[str, Any], int]:
@@ -42,7 +44,7 @@ def blueprint(service: Service) -> APIBlueprint:
             _shown(body),
         )
         found, new = custody.submit(submission)
-        return shown(found), 201 if new else 200
+        return shown(found, submission.shown if new else None), 201 if new else 200
 
     @api.get("/requests", responses={200: Requests})
     def list_requests() -> dict[str, Any]:

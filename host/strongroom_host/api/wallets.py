@@ -69,7 +69,7 @@ def blueprint(service: Service) -> APIBlueprint:
     def prepare(path: WalletPath, body: NewTransaction) -> dict[str, Any]:
         """Fills a transaction's nonce, gas and fees. Decode the payload before you sign it."""
         found = custody.wallets.get(path.wallet)
-        newest = custody.directing.policies(found)[-1]
+        newest = custody.directing.of(found).policies[-1]
         to, data = evm.parse_address(body.to), bytes.fromhex(body.data)
         prepared = custody.chains.prepare(found, to, int(body.value), data, body.chain_id, newest)
         return prepared.json()
@@ -83,7 +83,7 @@ def blueprint(service: Service) -> APIBlueprint:
     @api.get("/wallets/<wallet>/directives", responses={200: Directives})
     def directives(path: WalletPath) -> dict[str, Any]:
         """Every directive that a signer took, in the order in which they came. Check what officers signed."""
-        found = custody.directing.all(custody.wallets.get(path.wallet))
+        found = custody.directing.of(custody.wallets.get(path.wallet)).directives
         return {"directives": [each.encode().hex() for each in found]}
 
     @api.post("/wallets/<wallet>/standings", responses={200: Standings})

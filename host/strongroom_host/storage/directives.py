@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import sqlalchemy as sa
 
 from strongroom.policy.directives import Directive
-from strongroom_host.storage.database import Database
+from strongroom_host.storage.database import Database, Prepared
 from strongroom_host.storage.tables import DIRECTIVES, POLICY_RECORDS
 
 
@@ -16,7 +17,7 @@ class Directives:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._read: dict[bytes, tuple[int, list[Directive]]] = {}
+        self._read: dict[bytes, tuple[int, tuple[Directive, ...]]] = {}
 
     def add(self, order: bytes, directive: Directive) -> None:
         """Kept once, in the order in which they came."""
@@ -30,15 +31,15 @@ class Directives:
 
         self._database.write(insert)
 
-    def all(self, order: bytes) -> list[Directive]:
-        """Kept in memory while nothing is added, by this process or another: each request asks for them."""
-        mine = DIRECTIVES.c.order_id == order.hex()
+    def all(self, order: bytes) -> tuple[Directive, ...]:
+        """The very same tuple while nothing is added, by this process or another: each request asks for it."""
         with self._database.read() as connection:
-            last = connection.execute(sa.select(sa.func.max(DIRECTIVES.c.id)).where(mine)).scalar() or 0
+            last = _NEWEST(connection, [{"its_order": order.hex()}]).scalar() or 0
             known = self._read.get(order)
             if known is None or known[0] != last:
+                mine = DIRECTIVES.c.order_id == order.hex()
                 rows = connection.execute(sa.select(DIRECTIVES.c.directive).where(mine).order_by(DIRECTIVES.c.id))
-                known = self._read[order] = last, [Directive.decode(raw) for raw in rows.scalars()]
+                known = self._read[order] = last, tuple(Directive.decode(raw) for raw in rows.scalars())
         return known[1]
 
     def keep(self, order: bytes, signer: str, record: bytes) -> None:
@@ -56,3 +57,8 @@ class Directives:
         key = (POLICY_RECORDS.c.order_id == order.hex()) & (POLICY_RECORDS.c.signer == signer)
         with self._database.read() as connection:
             return connection.execute(sa.select(POLICY_RECORDS.c.record).where(key)).scalar_one_or_none()
+
+
+_NEWEST: Final = Prepared(
+    sa.select(sa.func.max(DIRECTIVES.c.id)).where(DIRECTIVES.c.order_id == sa.bindparam("its_order"))
+)

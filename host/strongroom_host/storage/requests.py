@@ -57,6 +57,11 @@ class Request:
     at: int = 0
     history: tuple[Entry, ...] = field(default=(), compare=False)
 
+    @property
+    def waited(self) -> bool:
+        """Whether it was ever pending, so that there may be approvals of it."""
+        return any(state == "pending" for state, _, _ in self.history)
+
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
