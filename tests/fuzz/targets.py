@@ -1,28 +1,27 @@
 """Every decoder that meets bytes of somebody who may lie, and what it is fed from.
 
-A new decoder is one line of TARGETS.
+A new decoder is one line of TARGETS; `test_no_decoder_is_forgotten` asks for it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from strongroom.approval.approval import Approval
 from strongroom.chains import evm, message, rlp
+from strongroom.chains.bitcoin import bech32
 from strongroom.chains.bitcoin import effects as bitcoin
 from strongroom.chains.bitcoin import message as bitcoin_message
 from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.chains.bitcoin.psbt import Psbt
 from strongroom.chains.bitcoin.transaction import Transaction as BitcoinTransaction
-from strongroom.chains.evm import permits, personal
+from strongroom.chains.evm import calls, permits, personal
 from strongroom.chains.evm.typed_data import TypedData
-from strongroom.chains.solana import offchain, programs
+from strongroom.chains.solana import base58, offchain, programs
 from strongroom.chains.solana.message import Message
 from strongroom.channel import bundle
 from strongroom.channel.envelope import Envelope
@@ -31,12 +30,10 @@ from strongroom.evidence import nitro, pkcs11
 from strongroom.evidence.verify import read_document
 from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent, Kind
-from strongroom.policy.directives import Directive, Renewal
 from strongroom.policy.document import Policy
 from strongroom.policy.lists import Entry, Proof, Prover
-from strongroom.policy.standing import Standing, View
+from strongroom.policy.shown import NOTHING, Shown
 from strongroom.signer.configuration import Configuration
-from strongroom.signer.standings import Record as PolicyRecord
 from strongroom.wallet.certificate import Body, Certificate
 from strongroom.wallet.order import Order, SignedOrder
 from strongroom.wallet.record import Record
@@ -45,36 +42,18 @@ from strongroom.wire.fields import Fields
 from tests.approval.keys import assertion, held
 from tests.chains import solana_cases as solana
 from tests.chains.bitcoin_cases import ECDSA, coin, simple
+from tests.chains.test_evm_calls import KNOWN
 from tests.chains.test_evm_typed_data import MAIL
 from tests.evidence import test_pkcs11
+from tests.fuzz.directive_targets import DIRECTIVES
+from tests.fuzz.handshake_targets import HANDSHAKE
+from tests.fuzz.journal_targets import JOURNAL
+from tests.fuzz.target import Target, coded, made
 from tests.hsm.authority import Authority
-from tests.policy import directing
 from tests.policy.test_document import EVERYTHING
 from tests.simulator.bench import NOW, Bench
 from tests.wallet import orders
 from tests.wallet.test_certificate import honest
-
-Read = Callable[[bytes], bytes | None]
-"""Decodes, as far as a signer would go. Gives the encoding of what it read; None where what is read is not written
-again: a signature over it is checked instead, or its effects are all there is. Raises Refusal and nothing else."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """seeds: called once. milliseconds: of processor time, for one input; what is slow elsewhere is a curve."""
-
-    name: str
-    read: Read
-    seeds: Callable[[], list[bytes]]
-    milliseconds: int = 250
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def _seeds(*made: Callable[[], bytes]) -> Callable[[], list[bytes]]:
-    return cache(lambda: [each() for each in made])
-
 
 # --- Wire ---
 
@@ -125,6 +104,31 @@ def _evm(data: bytes) -> bytes:
     transaction = evm.Transaction.decode(data)
     transaction.effects()
     return transaction.encode()
+
+
+def _call(data: bytes) -> None:
+    calls.understand("evm:1", bytes(20), 0, data, bytes(range(20)))
+
+
+def _address(data: bytes) -> bytes:
+    """As a policy's author writes it: with its checksum, or without any."""
+    written = _letters(data)
+    raw = evm.parse_address(written)
+    return (evm.text(raw) if written.islower() else evm.checksum(raw)).encode()
+
+
+def _segwit(data: bytes) -> bytes:
+    written = _letters(data)
+    again = bech32.encode("bc", *bech32.decode("bc", written))
+    return (again.upper() if written.isupper() else again).encode()
+
+
+def _base58(data: bytes) -> bytes:
+    return base58.encode(base58.decode(_letters(data), 32)).encode()
+
+
+def _letters(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _legacy() -> bytes:
@@ -228,20 +232,14 @@ def _assertion() -> bytes:
     return Approval("bob", "reject", assertion(held("bob", algorithm="p256", passkey=True).secret, bytes(32))).encode()
 
 
-def _directive() -> bytes:
-    return directing.sign(Renewal(bytes(32), bytes(32), 1)).encode()
+def _passkeys() -> bytes:
+    """Everything that a policy can have, and somebody who approves with a passkey."""
+    approvers = (*EVERYTHING.approvers, held("cy", algorithm="p256", passkey=True).approver)
+    return cbor.encode(dataclasses.replace(EVERYTHING, approvers=approvers).value())
 
 
 def _policy(data: bytes) -> bytes:
     return cbor.encode(Policy.parse(Fields.decode(data, "policy")).value())
-
-
-def _standing() -> Standing:
-    return Standing.first(bytes(32), orders.POLICY, orders.OFFICERS)
-
-
-def _view(data: bytes) -> bytes:
-    return cbor.encode(View.parse(Fields.decode(data, "standing")).value())
 
 
 def _proof(data: bytes) -> bytes:
@@ -255,42 +253,37 @@ def _inclusion() -> bytes:
     return cbor.encode(proof.value())
 
 
-class _Coded(Protocol):
-    """A structure of the specification, read and written."""
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self: ...
-
-    def encode(self) -> bytes: ...
-
-
-def _coded(name: str, kind: type[_Coded], *seeds: Callable[[], bytes]) -> Target:
-    return Target(name, lambda data: kind.decode(data).encode(), _seeds(*seeds))
+def _shown() -> bytes:
+    return Shown((Proof.parse(cbor.decode(_inclusion())),), "192.0.2.7", "CH").encode()
 
 
 TARGETS = [
-    Target("cbor", lambda data: cbor.encode(cbor.decode(data)), _seeds(_values)),
-    Target("foreign cbor", _foreign, _seeds(_values, lambda: BENCH().document())),
-    Target("request", _request, _seeds(lambda: frame.encode_request("tickets", {"count": 3, "more": b"more"}))),
-    Target("answer", _answer, _seeds(lambda: frame.encode_answer({"a": b"b"}), _refusal)),
-    Target("rlp", lambda data: rlp.encode(rlp.decode(data)), _seeds(_legacy, lambda: rlp.encode([[b"", [b"a" * 60]]]))),
-    Target("evm transaction", _evm, _seeds(lambda: _transfer().encode(), _legacy)),
-    Target("evm typed data", _typed_data, _seeds(lambda: json.dumps(MAIL).encode())),
-    Target("evm text", _personal, _seeds(lambda: b"Sign in as 0x00, nonce 5")),
-    Target("psbt", _psbt, _seeds(lambda: simple().payload(), lambda: simple(version=2).payload())),
-    _coded("bitcoin transaction", BitcoinTransaction, _unsigned, lambda: coin(ECDSA, 5, segwit=True).previous.encode()),
-    Target("bitcoin message", _bitcoin_message, _seeds(lambda: b"hello")),
-    Target("solana message", _solana, _seeds(lambda: solana.message(TRANSFER()), _solana_legacy)),
-    Target("solana text", _offchain, _seeds(lambda: b"hello")),
-    Target("text", _text, _seeds(lambda: b"hello")),
-    Target("nitro evidence", _nitro, _seeds(lambda: BENCH().document())),
-    Target("pkcs11 evidence", _pkcs11, _seeds(lambda: TOKEN().document())),
-    Target("evidence file", _read, _seeds(lambda: b"hEShATgioFkRVKlpbW9kdWxlX2lk")),
-    _coded("intent", Intent, _intent, lambda: _asked("evm-text", "evm:1", b"hello", (0, 5))),
+    Target("cbor", lambda data: cbor.encode(cbor.decode(data)), made(_values)),
+    Target("foreign cbor", _foreign, made(_values, lambda: BENCH().document())),
+    Target("request", _request, made(lambda: frame.encode_request("tickets", {"count": 3, "more": b"more"}))),
+    Target("answer", _answer, made(lambda: frame.encode_answer({"a": b"b"}), _refusal)),
+    Target("rlp", lambda data: rlp.encode(rlp.decode(data)), made(_legacy, lambda: rlp.encode([[b"", [b"a" * 60]]]))),
+    Target("evm transaction", _evm, made(lambda: _transfer().encode(), _legacy)),
+    Target("call data", _call, cache(lambda: [payload for payload, _ in KNOWN])),
+    Target("evm address", _address, made(lambda: evm.checksum(bytes(range(20))).encode())),
+    Target("segwit address", _segwit, made(lambda: bech32.encode("bc", 1, bytes(32)).encode())),
+    Target("base58 address", _base58, made(lambda: base58.encode(bytes(range(32))).encode())),
+    Target("evm typed data", _typed_data, made(lambda: json.dumps(MAIL).encode())),
+    Target("evm text", _personal, made(lambda: b"Sign in as 0x00, nonce 5")),
+    Target("psbt", _psbt, made(lambda: simple().payload(), lambda: simple(version=2).payload())),
+    coded("bitcoin transaction", BitcoinTransaction, _unsigned, lambda: coin(ECDSA, 5, segwit=True).previous.encode()),
+    Target("bitcoin message", _bitcoin_message, made(lambda: b"hello")),
+    Target("solana message", _solana, made(lambda: solana.message(TRANSFER()), _solana_legacy)),
+    Target("solana text", _offchain, made(lambda: b"hello")),
+    Target("text", _text, made(lambda: b"hello")),
+    Target("nitro evidence", _nitro, made(lambda: BENCH().document())),
+    Target("pkcs11 evidence", _pkcs11, made(lambda: TOKEN().document())),
+    Target("evidence file", _read, made(lambda: b"hEShATgioFkRVKlpbW9kdWxlX2lk")),
+    coded("intent", Intent, _intent, lambda: _asked("evm-text", "evm:1", b"hello", (0, 5))),
     Target(
         "what an intent asks for",
         _judged,
-        _seeds(
+        made(
             lambda: _asked("bitcoin-psbt", "bitcoin:regtest", simple().payload()),
             lambda: _asked("bitcoin-text", "bitcoin:regtest", b"hello", (0, 3)),
             lambda: _asked("evm-transaction", "evm:1", _transfer().encode(), (1, 2)),
@@ -298,20 +291,19 @@ TARGETS = [
             lambda: _asked("solana-transaction", "solana:mainnet", solana.message(TRANSFER())),
         ),
     ),
-    Target("bundle of signatures", _bundle, _seeds(lambda: bundle.join([b"one", b"", b"three"]))),
-    _coded("order", Order, lambda: orders.order().encode()),
-    _coded("signed order", SignedOrder, lambda: orders.signed(orders.order()).encode()),
-    _coded("certificate's body", Body, lambda: honest().encode()),
-    _coded("certificate", Certificate, lambda: Certificate(honest().encode(), (("a", b"e"),)).encode()),
-    _coded("record", Record, _record),
-    _coded("configuration", Configuration, lambda: orders.configuration("a").encode()),
-    _coded("envelope", Envelope, _envelope),
-    _coded("approval", Approval, _approval, _assertion),
-    _coded("directive", Directive, _directive),
-    Target(
-        "policy", _policy, _seeds(lambda: cbor.encode(EVERYTHING.value()), lambda: cbor.encode(orders.POLICY.value()))
-    ),
-    Target("standing", _view, _seeds(lambda: cbor.encode(_standing().view(1).value()))),
-    Target("proof", _proof, _seeds(_inclusion)),
-    _coded("policy record", PolicyRecord, lambda: PolicyRecord("a", bytes(32), 1, b"key", bytes(12), b"it").encode()),
+    Target("bundle of signatures", _bundle, made(lambda: bundle.join([b"one", b"", b"three"]))),
+    coded("order", Order, lambda: orders.order().encode()),
+    coded("signed order", SignedOrder, lambda: orders.signed(orders.order()).encode()),
+    coded("certificate's body", Body, lambda: honest().encode()),
+    coded("certificate", Certificate, lambda: Certificate(honest().encode(), (("a", b"e"),)).encode()),
+    coded("record", Record, _record),
+    coded("configuration", Configuration, lambda: orders.configuration("a").encode()),
+    coded("envelope", Envelope, _envelope),
+    coded("approval", Approval, _approval, _assertion),
+    Target("policy", _policy, made(_passkeys, lambda: cbor.encode(orders.POLICY.value()))),
+    Target("proof", _proof, made(_inclusion)),
+    coded("what is shown", Shown, _shown, lambda: NOTHING.encode()),
+    *DIRECTIVES,
+    *JOURNAL,
+    *HANDSHAKE,
 ]
