@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import approving, dkg, footprint, growth, journal, judging, latency, throughput
+from benchmarks import approving, dkg, evidence, footprint, growth, journal, judging, latency, throughput
 from benchmarks.report import Row, write
 from benchmarks.served import Served
 
@@ -20,7 +20,11 @@ SHARED: Mapping[str, Callable[[Served], list[Row]]] = {
 }
 """On one cluster of two enclaves and an HSM."""
 
-ALONE: Mapping[str, Callable[[], list[Row]]] = {"judging": judging.run, "journal": journal.run}
+ALONE: Mapping[str, Callable[[], list[Row]]] = {
+    "judging": judging.run,
+    "journal": journal.run,
+    "evidence": evidence.run,
+}
 """Without one."""
 
 

@@ -79,6 +79,10 @@ def _certificate(der: bytes) -> x509.Certificate:
         _p384(certificate)
     except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, CryptographyDeprecationWarning) as error:
         raise Refusal("evidence_chain", f"a certificate cannot be read: {_short(error)}") from error
+    # The library takes a signature that says its last bits are unused where they happen to be zero: a second encoding
+    # of one certificate.
+    if not der.endswith(b"\0" + certificate.signature):
+        raise Refusal("evidence_chain", "a certificate's signature is no whole number of bytes")
     return certificate
 
 
