@@ -12,7 +12,6 @@ import json
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,12 +19,13 @@ from strongroom import schemes
 from strongroom.errors import Refusal
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.machine import Signer
+from strongroom.signer.seams import Context
 from strongroom.signer.serve import Server
 from strongroom.signer.settings import Settings
 from strongroom_enclave.attester import NitroAttester
 from strongroom_enclave.clock import NitroClock
 from strongroom_enclave.credentials import SIMULATED, Source, from_file
-from strongroom_enclave.examined import POLICY_PCR, ExaminedSealer, examine_until_answered
+from strongroom_enclave.examined import POLICY_PCR, ExaminedSealer
 from strongroom_enclave.health import WatchedSealer
 from strongroom_enclave.kms import KmsSealer
 from strongroom_enclave.listener import Listener, listen_uds, listen_vsock
@@ -60,7 +60,7 @@ def _run(config: Path) -> int:
     lock_configuration(nsm, configuration)
     kms = _sealer(kms_file, configuration, nsm)
     examined = ExaminedSealer(kms, nsm, kms.facts, configuration.sealing.key)
-    sealer = WatchedSealer(examined)
+    sealer = WatchedSealer(examined, lambda: examined.new_key(asked_by(configuration)))
     _examine(sealer, examined)
     signer = Signer(configuration, sealer, NitroAttester(nsm), NitroClock(nsm), nsm.random, sealer)
     listener = _listener(port, path)
@@ -94,21 +94,20 @@ def lock_configuration(nsm: Nsm, configuration: Configuration) -> None:
         raise Refusal("bad_configuration", "PCR16 was extended before this program started: boot the enclave anew")
 
 
+def asked_by(configuration: Configuration) -> Context:
+    """Of a data key that nobody needs: whether KMS gives one is asked while it gave none. Opens no record."""
+    return {"signer": configuration.name, "wallet": "none", "epoch": "0", "kind": "question"}
+
+
 def _examine(sealer: WatchedSealer, examined: ExaminedSealer) -> None:
     """At once where KMS answers, so that the first evidence says it; otherwise beside the server, until it does.
 
     A key that is not this enclave's alone ends the program: nobody should have to look for that in a status."""
-
-    def examine() -> None:
-        sealer.watch(examined.examine)
-
     try:
-        examine()
+        sealer.watch(examined.examine)
     except Refusal as refusal:
         if refusal.code == "key_policy":
             raise
-        again = threading.Thread(target=examine_until_answered, args=(examine, threading.Event().wait), daemon=True)
-        again.start()
 
 
 def _transport(nsm: str) -> Transport:

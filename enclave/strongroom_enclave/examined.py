@@ -7,7 +7,6 @@ another policy than the officers reviewed is no member. Until KMS has answered i
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -17,11 +16,7 @@ from strongroom.signer.seams import Context, DataKey, Sealer
 from strongroom_enclave.keypolicy import KeyFacts, examine
 from strongroom_enclave.nsm import PCR_SIZE, Nsm
 
-_log = logging.getLogger(__name__)
-
 POLICY_PCR: Final = 17
-PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between questions to a KMS that does not answer; the last one for ever."""
 
 
 class ExaminedSealer:
@@ -60,19 +55,3 @@ class ExaminedSealer:
     def open_key(self, wrapped: bytes, context: Context) -> DataKey:
         self.examine()
         return self._sealer.open_key(wrapped, context)
-
-
-def examine_until_answered(examine: Callable[[], None], wait: Callable[[float], object]) -> None:
-    """For a thread beside the server: asks again until KMS has answered. wait: sleeps for seconds."""
-    number = 0
-    while True:
-        try:
-            return examine()
-        except Refusal as refusal:
-            if refusal.code == "key_policy":
-                _log.error("%s", refusal)
-                return None
-            pause = PAUSES[min(number, len(PAUSES) - 1)]
-            _log.warning("the key's policy is asked for again in %.0f s: %s", pause, refusal)
-            number += 1
-            wait(pause)

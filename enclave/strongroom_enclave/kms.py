@@ -56,6 +56,19 @@ _NO_PROFILE: Final = {
 }
 
 _MISMATCH: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+_CREDENTIALS: Final = frozenset(
+    {
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""What the host handed over is stale or wrong, or it set the enclave's system clock, by which requests are signed."""
 _TRANSIENT: Final = frozenset(
     {
         "ThrottlingException",
@@ -209,6 +222,8 @@ def _refusal(error: ClientError) -> Refusal:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _MISMATCH:
         return Refusal("sealed_mismatch", f"KMS does not open this blob for this signer, wallet and epoch: {code}")
+    if code in _CREDENTIALS:
+        return Refusal("sealer_unavailable", f"KMS does not take the credentials that the host handed over: {code}")
     if code in _TRANSIENT or status >= 500:
         return Refusal("sealer_unavailable", f"KMS cannot answer now: {code}")
     return Refusal("sealer_refused", f"KMS refuses: {_short(error)}")

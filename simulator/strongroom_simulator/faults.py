@@ -5,6 +5,7 @@ The switch is a file with one line, read at each request; absent or empty means 
     throttle            every request is throttled
     outage              every request ends in an internal error
     silent              no request is ever answered
+    stale <access key>  whoever signs with these credentials is told that they have expired
     other-key <ARN>     the work is done under another key, and the answer says so
     relabel <ARN>       an honest answer claims to come from another key
     replay              every answer of an operation is the first one given since the switch was set
@@ -31,7 +32,8 @@ from strongroom_simulator.kms import Answer, Body, Kms, KmsError
 FORGED_KEY: Final = b"\x66" * 32
 _SILENCE: Final = 3600
 
-Respond = Callable[[str, Body], Answer]
+Respond = Callable[[str, Body, str], Answer]
+"""Operation, body, and the id of the access key that signed."""
 
 
 class Faults:
@@ -42,7 +44,7 @@ class Faults:
         self._switch = switch
         self._first: dict[str, Answer] = {}
 
-    def answer(self, target: str, body: Body) -> Answer:
+    def answer(self, target: str, body: Body, caller: str = "") -> Answer:
         fault, _, argument = self._read().partition(" ")
         if fault != "replay":
             self._first.clear()
@@ -50,6 +52,8 @@ class Faults:
             return KmsError("ThrottlingException", "Rate exceeded").answer
         if fault == "outage":
             return KmsError("KMSInternalException", "out of order", 500).answer
+        if fault == "stale" and caller == argument:
+            return KmsError("ExpiredTokenException", "The security token included in the request is expired").answer
         if fault == "silent":
             time.sleep(_SILENCE)
         if fault == "other-key":

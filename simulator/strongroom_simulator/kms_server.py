@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ from strongroom_simulator.faults import Respond
 from strongroom_simulator.kms import Answer, KmsError
 
 MAX_BODY: Final = 1 << 20
+_SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/, ]+)/")
 
 
 class KmsServer(ThreadingHTTPServer):
@@ -56,13 +58,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
     def _respond(self, raw: bytes) -> Answer:
-        if not self.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256 "):
+        signed = _SIGNED.match(self.headers.get("Authorization", ""))
+        if signed is None:
             return KmsError("MissingAuthenticationTokenException", "the request is not signed").answer
         try:
             body = json.loads(raw)
         except ValueError:
             return KmsError("SerializationException", "the request is not JSON").answer
-        return self.server.respond(self.headers.get("X-Amz-Target", ""), body)
+        return self.server.respond(self.headers.get("X-Amz-Target", ""), body, signed[1])
 
     def log_message(self, format: str, *arguments: Any) -> None:
         pass

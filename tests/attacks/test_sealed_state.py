@@ -6,10 +6,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import select
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +24,11 @@ from strongroom.wire.fields import Fields
 from strongroom_client.cluster.plan import KMS
 from strongroom_client.cluster.process import environment
 from strongroom_client.cluster.signers import soft_token
+from strongroom_enclave.health import PAUSES
+from strongroom_simulator import pki
+from strongroom_simulator.faults import forged_envelope
+from strongroom_simulator.kms import Answer
+from strongroom_simulator.kms_server import KmsServer
 from tests.attacks.custody import ECDSA, ED25519, Custody
 from tests.attacks.hand import flipped, refused
 
@@ -229,6 +238,75 @@ def test_kms_is_out_of_order(breakable: Custody, blank: Callable[[], Fields], fa
     with refused("sealer_unavailable", by=A):
         blank()
     breakable.cluster.plan.kms_faults.unlink()
+    recovers(breakable, blank)
+
+
+def recovers_by_itself(custody: Custody) -> None:
+    """Nobody asks the signer for anything that needs KMS: it asks, and says that all is well."""
+    deadline = time.monotonic() + 2 * PAUSES[-1]
+    while custody.status(A).phase == "degraded":
+        assert time.monotonic() < deadline, custody.status(A)
+        select.select([], [], [], 0.2)
+
+
+def test_kms_is_silent(breakable: Custody, blank: Callable[[], Fields]) -> None:
+    """The others sign meanwhile. The signer keeps what it has, says what is wrong, and goes on when KMS does."""
+    boot = breakable.status(A).boot
+    breakable.cluster.plan.kms_faults.write_text("silent")
+    began = time.monotonic()
+    with refused("sealer_unavailable", by=A) as caught:
+        blank()
+    assert caught.value.retryable and time.monotonic() - began < 30
+    assert breakable.status(A).phase == "degraded"
+    wallet = breakable.wallet(ED25519)
+    assert breakable.sign(wallet, (B, C)).signers == (B, C)
+    breakable.cluster.plan.kms_faults.unlink()
+    recovers_by_itself(breakable)
+    recovers(breakable, blank)
+    assert breakable.status(A).boot == boot
+
+
+def test_the_host_hands_over_stale_credentials(breakable: Custody, blank: Callable[[], Fields]) -> None:
+    breakable.cluster.plan.kms_faults.write_text("stale SIMULATED")
+    with refused("sealer_unavailable", by=A) as caught:
+        blank()
+    assert "credentials" in caught.value.reason and "credentials" in (breakable.status(A).reason or "")
+    file = breakable.cluster.plan.signer(A).folder / "credentials.json"
+    stale = file.read_text()
+    file.write_text(stale.replace("SIMULATED", "RENEWED"))
+    try:
+        recovers_by_itself(breakable)
+        recovers(breakable, blank)
+    finally:
+        file.write_text(stale)
+
+
+def test_the_endpoint_has_another_certificate(breakable: Custody, blank: Callable[[], Fields], tmp_path: Path) -> None:
+    """The host's own server stands where KMS was. It learns nothing, not even what was to be opened."""
+    asked: list[str] = []
+
+    def respond(target: str, body: dict[str, Any], caller: str) -> Answer:
+        asked.append(target)
+        return Answer(200, {"CiphertextForRecipient": forged_envelope(body)})
+
+    pki.create(tmp_path / "impostor")
+    breakable.cluster.kill(KMS)
+    with KmsServer(("127.0.0.1", breakable.cluster.plan.kms_port), tmp_path / "impostor", respond) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            with refused("sealer_refused", by=A) as caught:
+                blank()
+        finally:
+            server.shutdown()
+            thread.join()
+    status = breakable.status(A)
+    assert (
+        "certificate" in caught.value.reason and status.phase == "degraded" and "certificate" in (status.reason or "")
+    )
+    assert not asked
+    breakable.cluster.restart(KMS)
+    recovers_by_itself(breakable)
     recovers(breakable, blank)
 
 

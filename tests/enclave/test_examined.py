@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from strongroom.errors import Refusal
 from strongroom.evidence import keypolicy
-from strongroom_enclave.examined import POLICY_PCR, ExaminedSealer, examine_until_answered
+from strongroom_enclave.examined import POLICY_PCR, ExaminedSealer
 from strongroom_enclave.health import WatchedSealer
 from strongroom_enclave.keypolicy import KeyFacts
 from strongroom_enclave.nsm import Nsm, SocketTransport
@@ -107,10 +107,14 @@ def test_an_answer_that_lacks_something(laptop: Laptop, nsm: Nsm, endpoint: str,
     assert refused(guarded(laptop, nsm, endpoint).examine).code == "sealer_refused"
 
 
+def watched(sealer: ExaminedSealer, wait: Callable[[float], object]) -> WatchedSealer:
+    """Asks by itself in the caller's own thread, so that it is over when a call returns."""
+    return WatchedSealer(sealer, lambda: sealer.new_key(CONTEXT), wait, lambda run: run())
+
+
 def test_a_kms_that_is_mute_for_a_while(laptop: Laptop, nsm: Nsm, endpoint: str) -> None:
     """The signer waits longer each time, says so, and goes on by itself."""
     sealer = guarded(laptop, nsm, endpoint)
-    health = WatchedSealer(sealer)
     pauses: list[float] = []
 
     def wait(seconds: float) -> None:
@@ -119,19 +123,37 @@ def test_a_kms_that_is_mute_for_a_while(laptop: Laptop, nsm: Nsm, endpoint: str)
         if len(pauses) == 7:
             laptop.faults.unlink()
 
+    health = watched(sealer, wait)
     laptop.faults.write_text("throttle")
-    examine_until_answered(lambda: health.watch(sealer.examine), wait)
-    assert pauses == [1, 2, 4, 8, 15, 30, 30]
+    assert refused(lambda: health.watch(sealer.examine)).code == "sealer_unavailable"
+    assert pauses == [1, 2, 4, 8, 15, 30, 30] and sum(pauses) > 60
     assert health.degraded() is None
+    assert nsm.describe_pcr(POLICY_PCR).locked
     sealer.new_key(CONTEXT)
 
 
 def test_a_key_that_is_not_safe_is_not_asked_about_again(laptop: Laptop, nsm: Nsm, endpoint: str) -> None:
     own(laptop, grants=[{"GrantId": "g"}])
     sealer = guarded(laptop, nsm, endpoint)
-    health = WatchedSealer(sealer)
-    examine_until_answered(lambda: health.watch(sealer.examine), lambda _: pytest.fail("it waited"))
+    health = watched(sealer, lambda _: pytest.fail("it waited"))
+    assert refused(lambda: health.watch(sealer.examine)).code == "key_policy"
     assert "grant" in (health.degraded() or "")
+
+
+def test_a_key_that_turns_out_not_to_be_safe_ends_the_asking(laptop: Laptop, nsm: Nsm, endpoint: str) -> None:
+    """KMS was mute when the signer started, and then says of the key what no signer takes."""
+    sealer = guarded(laptop, nsm, endpoint)
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> None:
+        pauses.append(seconds)
+        own(laptop, grants=[{"GrantId": "g"}])
+        laptop.faults.unlink()
+
+    health = watched(sealer, wait)
+    laptop.faults.write_text("outage")
+    refused(lambda: health.watch(sealer.examine))
+    assert pauses == [1] and "grant" in (health.degraded() or "")
 
 
 def test_asked_once(laptop: Laptop, nsm: Nsm, endpoint: str) -> None:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from strongroom.errors import Refusal
 from strongroom.signer.configuration import Sealing
 from strongroom.signer.seams import Sealer
 from strongroom_enclave import credentials
-from strongroom_enclave.kms import KmsSealer
+from strongroom_enclave.kms import _CREDENTIALS, KmsSealer, _refusal
 from strongroom_enclave.nsm import Nsm, SocketTransport
 from strongroom_simulator import pki
-from strongroom_simulator.faults import FORGED_KEY, Faults
+from strongroom_simulator.faults import FORGED_KEY, Faults, forged_envelope
+from strongroom_simulator.kms import Answer
 from strongroom_simulator.kms_server import KmsServer
 from tests.simulator.running import ARN, OTHER_ARN, REGISTERS, Laptop
 
@@ -134,6 +136,20 @@ def test_a_blob_that_the_host_had_wrapped_under_a_key_of_its_own(laptop: Laptop,
     assert refused(lambda: ours.open_key(wrapped, CONTEXT)).code == "sealed_mismatch"
 
 
+@pytest.mark.parametrize("account", ["111111111111", "000000000001"])
+def test_a_key_of_another_account_under_the_same_name(laptop: Laptop, nsm: Nsm, endpoint: str, account: str) -> None:
+    """The same key id and alias exist in every account that cares to make them. The ARN has the account in it."""
+    twin = ARN.replace(":000000000000:", f":{account}:")
+    laptop.own_keys(ARN, twin)
+    ours, theirs = (sealer_at(laptop, nsm, endpoint, sealing=sealing(laptop, endpoint, arn)) for arn in (ARN, twin))
+    _, wrapped = theirs.new_key(CONTEXT)
+    assert refused(lambda: ours.open_key(wrapped, CONTEXT)).code == "sealed_mismatch"
+    for other in (twin, twin.replace(":key/", ":alias/"), ARN.replace(":key/", ":alias/"), "alice", "alias/alice"):
+        laptop.faults.write_text(f"relabel {other}")
+        refusal = refused(lambda: ours.new_key(CONTEXT))
+        assert refusal.code == "sealer_refused" and "another key" in refusal.reason
+
+
 # --- Another enclave ---
 
 
@@ -221,6 +237,34 @@ def test_an_answer_for_an_earlier_boot_is_stopped_by_the_key_in_memory(laptop: L
     assert "another enclave" in refused(lambda: later.new_key(CONTEXT)).reason
     laptop.faults.unlink()
     later.open_key(wrapped, CONTEXT)
+
+
+def test_an_envelope_that_the_host_made_itself(laptop: Laptop, nsm: Nsm) -> None:
+    """With the public key of the document that it carried, around a key that it knows: a KMS of the host's own gives
+    it, to requests that are good. The endpoint's certificate stops the enclave before it has asked for anything."""
+    asked: list[str] = []
+
+    def respond(target: str, body: dict[str, Any], caller: str) -> Answer:
+        asked.append(target)
+        return Answer(200, {"KeyId": ARN, "CiphertextBlob": "AAAA", "CiphertextForRecipient": forged_envelope(body)})
+
+    def from_the_host(authorities: Path) -> Refusal | bytes:
+        with KmsServer(("127.0.0.1", 0), authorities, respond) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+            thread.start()
+            try:
+                return bytes(sealer_at(laptop, nsm, server.endpoint).new_key(CONTEXT)[0].expose())
+            except Refusal as refusal:
+                return refusal
+            finally:
+                server.shutdown()
+                thread.join()
+
+    pki.create(laptop.directory / "impostor")
+    refusal = from_the_host(laptop.directory / "impostor")
+    assert isinstance(refusal, Refusal) and refusal.code == "sealer_refused" and not asked
+    # All that the certificate stands between: with the pinned authority's own key, the host's envelope opens.
+    assert from_the_host(laptop.pki) == FORGED_KEY and asked
 
 
 def test_a_key_in_the_clear_is_not_taken(laptop: Laptop, sealer: KmsSealer) -> None:
@@ -323,6 +367,27 @@ def test_credentials_are_read_anew(laptop: Laptop, nsm: Nsm, endpoint: str, tmp_
     for token in (None, "one", "two"):
         file.write_text(json.dumps({"AccessKeyId": "x", "SecretAccessKey": "y", "SessionToken": token}))
         sealer.new_key(CONTEXT)
+
+
+def test_stale_credentials_are_said_and_new_ones_taken(laptop: Laptop, nsm: Nsm, endpoint: str, tmp_path: Path) -> None:
+    """The host's role gives some for hours at a time. What it forgot to renew is retried, and is no lost key."""
+    file = tmp_path / "credentials.json"
+    sealer = sealer_at(laptop, nsm, endpoint, credentials=credentials.from_file(file))
+    for key in ("FIRST", "SECOND"):
+        laptop.faults.unlink(missing_ok=True)
+        file.write_text(json.dumps({"AccessKeyId": key, "SecretAccessKey": "secret", "SessionToken": "token"}))
+        sealer.new_key(CONTEXT)
+        laptop.faults.write_text(f"stale {key}")
+        refusal = refused(lambda: sealer.new_key(CONTEXT))
+        assert refusal.code == "sealer_unavailable" and refusal.retryable
+        assert "credentials" in refusal.reason and "ExpiredToken" in refusal.reason
+        assert "secret" not in refusal.reason and "token" not in refusal.reason.split()
+
+
+@pytest.mark.parametrize("code", sorted(_CREDENTIALS))
+def test_every_word_of_aws_for_wrong_credentials(code: str) -> None:
+    error = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "Decrypt")
+    assert _refusal(error).code == "sealer_unavailable"
 
 
 def test_credentials_from_the_environment() -> None:

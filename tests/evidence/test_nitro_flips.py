@@ -65,7 +65,7 @@ def put(holder: Any, path: Path, value: Any) -> Any:
     """A copy of `holder` with the value at this place."""
     if not path:
         return value
-    copy = list(holder) if isinstance(holder, list) else dict(holder)
+    copy: Any = list(holder) if isinstance(holder, list) else dict(holder)
     copy[path[0]] = put(holder[path[0]], path[1:], value)
     return copy
 
