@@ -194,6 +194,7 @@ CODES: Final[dict[str, Code]] = {
     ),
     "bad_context": Code("malformed", "Correct the context file, or name another one with --config."),
     "bad_file": Code("malformed", "Correct the file named, then try again."),
+    "bad_rebuild": Code("refused", "Ask whoever rebuilt the release for the statement again; this one proves nothing."),
     "bad_image": Code("malformed", "Build the image again, or compare its hash with the release's."),
     "file_exists": Code("conflict", "Choose another folder: key files are never overwritten."),
     "passphrase": Code("refused", "Give the passphrase by --passphrase-file, --passphrase-fd or at the prompt."),

@@ -15,7 +15,7 @@ T = TypeVar("T")
 def read(path: Path, code: str = "bad_file") -> Document:
     """Raises Refusal with `code` where the file is absent, no JSON object, or repeats a key."""
     try:
-        value = json.loads(path.read_text(), object_pairs_hook=_distinct)
+        value = json.loads(path.read_text(), object_pairs_hook=distinct)
     except OSError as error:
         raise Refusal(code, f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -27,7 +27,7 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         raise ValueError("a key is repeated")

@@ -101,6 +101,12 @@ def unverified_timestamp(document: bytes) -> int:
     return _parse_payload(cose.parse(document).payload).timestamp
 
 
+def unverified_chain(document: bytes) -> Path:
+    """Its certificates, root first, as the document says itself: to show them, whatever `verify` makes of it."""
+    payload = _parse_payload(cose.parse(document).payload)
+    return Path.parse(payload.bundle, payload.certificate)
+
+
 _FIELDS: Final = frozenset({"module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle"})
 _OPTIONAL: Final = frozenset({"public_key", "user_data", "nonce"})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client import reviewing
 from tests.client.custody import Custody
 
 
@@ -44,3 +45,9 @@ def _reset(custody: Custody) -> None:
 def keys(tmp_path: Path) -> Path:
     """A folder that does not exist yet."""
     return tmp_path / "keys"
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """A release's file."""
+    return reviewing.write(tmp_path / "strongroom-enclave.json", reviewing.described())

@@ -17,7 +17,7 @@ from strongroom.chains import evm
 from strongroom_client.cluster import Cluster
 from strongroom_client.cluster.chain import ACCOUNTS
 from strongroom_client.wallets import Verified
-from tests.cluster.commands import at, strongroom
+from tests.cluster.commands import Ran, at, strongroom
 from tests.fixtures_cluster import ECDSA, ED25519, ETHER, Running
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine is no failure
@@ -173,6 +173,27 @@ def test_evidence_is_shown_saved_and_verified(live: Running, tmp_path: Path) -> 
     assert accepted.json["measurements"]["pcr16"] == roster["signers"][0]["measurements"]["pcr16"]
     production = strongroom(*verify, "--json")
     assert production.status == 1 and production.json["refused"]["code"] == "evidence_root"
+
+
+def test_a_running_signer_is_reviewed(live: Running, tmp_path: Path) -> None:
+    """Asked with a nonce of the command's own, held against a release and what the roster wants of this very signer."""
+    measured = json.loads(live.cluster.plan.roster.read_text())["signers"][0]["measurements"]
+    release = tmp_path / "release.json"
+    names = ("pcr0", "pcr1", "pcr2", "pcr8")
+    release.write_text(json.dumps({"measurements": {name: measured[name] for name in names}}))
+
+    def review(*more: str) -> Ran:
+        return at(live.cluster, "evidence", "review", "--release", release, "--json", *more)
+
+    ran = review("--signer", "enclave-1")
+    assert ran.status == 0 and ran.json["accepted"]
+    words = {each["subject"]: (each["level"], each["words"]) for each in ran.json["findings"]}
+    assert words["age"][0] == "good" and "nonce" in words["age"][1]
+    assert words["roster"][0] == "good" and "pcr16 and pcr17" in words["roster"][1]
+    release.write_text(json.dumps({"measurements": {name: measured[name] for name in names} | {"pcr2": "ee" * 48}}))
+    assert review("--signer", "enclave-1").status == 1
+    hsm = review("--signer", "hsm-1")
+    assert hsm.status == 1 and "no enclave" in hsm.json["refused"]["reason"]
 
 
 def test_evidence_of_the_hsm_signer(live: Running) -> None:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from strongroom_client.cli import approve, approver, evidence, init, message, policy, sign, signer, tx, up, wallet
+from strongroom_client.cli import (
+    approve,
+    approver,
+    evidence,
+    init,
+    message,
+    policy,
+    review,
+    sign,
+    signer,
+    tx,
+    up,
+    wallet,
+)
 
 app = typer.Typer(
     name="strongroom",
@@ -23,6 +36,9 @@ app.add_typer(tx.app, name="tx")
 app.command("approve")(approve.approve)
 app.add_typer(approver.app, name="approver")
 app.add_typer(message.app, name="message")
+evidence.app.command("review")(review.review)
+evidence.app.command("rebuilt")(review.rebuilt)
+evidence.app.command("expiry")(review.due)
 app.add_typer(evidence.app, name="evidence")
 
 

@@ -65,12 +65,12 @@ def verify(
 def _judge_file(file: Path, mode: Mode, root: Path | None, at: int) -> Judgement:
     """Also what could not be read is a judgement, so that its output says the mode."""
     try:
-        return evidence.judge(_read(file), evidence.trust_root(mode, root), at)
+        return evidence.judge(read(file), evidence.trust_root(mode, root), at)
     except Refusal as refusal:
         return Judgement(mode, at, None, refusal)
 
 
-def _read(file: Path) -> bytes:
+def read(file: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
