@@ -81,6 +81,10 @@ CARGO := --locked --manifest-path native/Cargo.toml
 rust: setup
 	@cargo test --quiet $(CARGO) --no-default-features --lib
 
+.PHONY: kernel
+kernel:  ## the enclave's kernel, from Debian's sources; infra/enclave/README.md
+	@infra/enclave/kernel/build
+
 EXAMPLES ?= 5000
 .PHONY: fuzz
 fuzz: setup  ## every decoder, EXAMPLES=5000 inputs each, others at each run; .ci/run does a minute of it
