@@ -29,7 +29,8 @@ def past(requests: Iterable[Json], body: Body) -> tuple[list[Past], list[str]]:
         except Refusal as refusal:
             left.append(f"{name}: {refusal.reason}")
             continue
-        found.append(Past(intent.request, _at(row), intent.requester, effects, _refused(row)))
+        asked = Past(intent.request, _at(row), intent.requester, effects, _refused(row), intent.replaces, intent.path)
+        found.append(asked)
     return found, left
 
 

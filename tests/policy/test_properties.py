@@ -17,11 +17,11 @@ from strongroom.policy.explain import sentences
 from strongroom.policy.history import NO_HISTORY
 from strongroom.policy.lists import Entry, Prover, Recipients
 from strongroom.policy.merkle import Tree, included
-from strongroom.policy.replay import Ledger
 from strongroom.policy.rules import Kind, Rule
 from strongroom.policy.terms import Bound, Domain, Method, Window
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
+from tests.policy.spending import Past
 
 NOW = 1_800_000_000
 COIN, TOKEN, ITEMS = "evm:1/native", "evm:1/token:0x" + "aa" * 20, "evm:1/token:0x" + "bb" * 20
@@ -133,12 +133,12 @@ def test_an_effect_less_is_allowed_too(policy: Policy, asked: Effects) -> None:
 @given(policies(), st.lists(st.tuples(st.integers(0, 40), effects), max_size=6))
 def test_windows_hold_over_any_sequence(policy: Policy, asked: list[tuple[int, Effects]]) -> None:
     """At no moment was more signed within a window than it allows: split over requests or not."""
-    ledger, now, signed = Ledger(), NOW, []
+    ledger, now, signed = Past(), NOW, []
     for passed, each in asked:
         now += passed
         decision = judged(policy, each, ledger, now)
         if decision is not None:
-            ledger.add(now, decision.spends)
+            ledger.add(now, *decision.spends)
             signed += [(now, spend) for spend in decision.spends]
     for rule in policy.rules:
         for window in rule.windows:

@@ -28,6 +28,13 @@ def past(at: int, amount: int, *, to: str = A, refused: str | None = None, reque
     return Past(at.to_bytes(16, "big"), at, requester, effects, refused)
 
 
+def turn(at: int, amount: int, nonce: int, fee: int, *, to: str = A, replaces: int | None = None) -> Past:
+    """One with a nonce; `replaces` is the time of the one whose place it takes."""
+    effects = Effects("evm:1", (Transfer(COIN, to, amount),), fee_asset=COIN, fee_ceiling=fee, once=(f"nonce:{nonce}",))
+    replaced = None if replaces is None else replaces.to_bytes(16, "big")
+    return Past(at.to_bytes(16, "big"), at, REQUESTER, effects, replaces=replaced)
+
+
 def codes(policy: Policy, *requests: Past) -> list[str | None]:
     return [None if each.refusal is None else each.refusal.code for each in replay(policy, requests)]
 
@@ -52,3 +59,47 @@ def test_when_the_policy_is_in_force_does_not_matter() -> None:
 
 def test_requesters_count() -> None:
     assert codes(POLICY, past(1, 1, requester=b"\1" * 32)) == ["unknown_requester"]
+
+
+# --- Replacements ---
+
+
+def test_a_replacement_is_counted_in_the_place_of_what_it_replaces() -> None:
+    """The limit is 80 in 100 seconds: 50, and 50 again with a higher fee, are 50; the window starts anew with it."""
+    stuck, faster = turn(100, 50, 0, 1), turn(150, 50, 0, 2, replaces=100)
+    assert codes(POLICY, stuck, faster, turn(160, 30, 1, 1)) == [None, None, None]
+    assert codes(POLICY, stuck, faster, turn(160, 31, 1, 1)) == [None, None, "policy_velocity"]
+    assert codes(POLICY, stuck, faster, turn(249, 31, 1, 1)) == [None, None, "policy_velocity"]
+    assert codes(POLICY, stuck, faster, turn(250, 31, 1, 1)) == [None, None, None]
+
+
+def test_whichever_of_them_a_replacement_names_all_of_one_nonce_are_counted_once() -> None:
+    fees = [turn(100 + fee, 50, 0, fee, replaces=None if fee == 1 else 101) for fee in range(1, 5)]
+    assert codes(POLICY, *fees, turn(110, 30, 1, 1), turn(111, 1, 2, 1))[4:] == [None, "policy_velocity"]
+
+
+def test_what_does_not_take_the_place_of_another_is_counted_beside_it() -> None:
+    """No more in fees, another nonce, or nothing said of a replacement: journals refuse these."""
+    stuck = turn(100, 50, 0, 1)
+    for other in (turn(150, 50, 0, 1, replaces=100), turn(150, 50, 1, 2, replaces=100), turn(150, 50, 0, 2)):
+        assert codes(POLICY, stuck, other) == [None, "policy_velocity"]
+
+
+def test_a_cancel_needs_no_rule_and_gives_nothing_back() -> None:
+    """What it cancels may have been mined before it."""
+    cancel = turn(150, 0, 0, 2, to="0x" + "99" * 20, replaces=100)
+    assert codes(POLICY, turn(100, 50, 0, 1), cancel, turn(160, 31, 1, 1)) == [None, None, "policy_velocity"]
+    assert codes(POLICY, dataclasses.replace(cancel, replaces=None)) == ["policy_recipient"]
+
+
+def test_a_replacement_that_spends_something_else_is_counted_beside() -> None:
+    """Nothing of a token moves, so that a journal lets it take the other one's place; but it is a second payment."""
+    token = "evm:1/token:0x" + "aa" * 20
+    rule = dataclasses.replace(POLICY.rules[0], assets=(COIN, token), windows=(Window(100, count=1),))
+    nothing = turn(160, 0, 0, 2, replaces=150)
+    nothing = dataclasses.replace(
+        nothing, effects=dataclasses.replace(nothing.effects, transfers=(Transfer(token, A, 0),))
+    )
+    made = dataclasses.replace(POLICY, rules=(rule,))
+    assert codes(made, turn(150, 50, 0, 1), nothing) == [None, "policy_velocity"]
+    assert codes(made, turn(150, 50, 0, 1), turn(160, 50, 0, 2, replaces=150)) == [None, None]
