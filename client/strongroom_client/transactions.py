@@ -106,7 +106,7 @@ def prepare(
     _compare(transaction, asked)
     # 3
     effects = transaction.effects(evm.address(body.public_key))
-    found = proofs(lists, effects)
+    found = proofs(lists, policy, effects)
     require_allowed(policy, effects, found)
     return transaction, found
 

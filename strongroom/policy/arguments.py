@@ -35,13 +35,26 @@ def require_arguments(policy: Policy, rule: Rule, call: Call, chain: str, proofs
     raise Refusal("policy_argument", reason + (NEEDS_PROOF if rooted else ""))
 
 
+def listed_arguments(policy: Policy, call: Call, chain: str) -> tuple[str, ...]:
+    """Addresses in the call that some rule wants to be on a list: proofs are about them where the list is a root."""
+    wanted = (
+        bound
+        for rule in policy.by_kind.get("call", ())
+        for method in rule.methods
+        if (method.contract, method.method) == (call.contract, call.method)
+        for bound in method.arguments
+        if bound.to is not None
+    )
+    return tuple(dict.fromkeys(address for bound in wanted if (address := _addressed(bound, call, chain))))
+
+
 def _failing(policy: Policy, bounds: Sequence[Bound], call: Call, chain: str, proofs: Sequence[Proof]) -> Bound | None:
     """The first bound that does not hold."""
     for bound in bounds:
         if bound.to is None:
             fits = _counts(bound, call)
         else:
-            address = address_of(bound, call, chain)
+            address = _addressed(bound, call, chain)
             fits = bool(address) and listed(policy, bound.to, address, proofs) is not None
         if not fits:
             return bound
@@ -50,7 +63,7 @@ def _failing(policy: Policy, bounds: Sequence[Bound], call: Call, chain: str, pr
 
 def _found(bound: Bound, call: Call, chain: str) -> str:
     if bound.to is not None:
-        return address_of(bound, call, chain) or "no address"
+        return _addressed(bound, call, chain) or "no address"
     raw = call.data[bound.at : bound.at + bound.size]
     return str(_number(bound, raw)) if len(raw) == bound.size else "not there"
 
@@ -66,7 +79,7 @@ def _number(bound: Bound, raw: bytes) -> int:
     return int.from_bytes(raw, "little" if bound.little else "big")
 
 
-def address_of(bound: Bound, call: Call, chain: str) -> str:
+def _addressed(bound: Bound, call: Call, chain: str) -> str:
     """What a call has where the bound wants an address, as effects write it; empty where it has none."""
     if bound.size == 0:
         return call.accounts[bound.at] if bound.at < len(call.accounts) else ""

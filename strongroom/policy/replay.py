@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.chains.effects import Effects
@@ -86,15 +86,23 @@ class _Without:
         return sum(found), len(found)
 
 
-def replay(policy: Policy, requests: Iterable[Past], proofs: Sequence[Proof] = ()) -> list[Replayed]:
-    """As if the policy had been in force all the time: lease, expiry, freeze and sources are left out."""
+Prove = Callable[[Effects], Sequence[Proof]]
+
+
+def _nothing(_effects: Effects) -> Sequence[Proof]:
+    return ()
+
+
+def replay(policy: Policy, requests: Iterable[Past], prove: Prove = _nothing) -> list[Replayed]:
+    """As if the policy had been in force all the time: lease, expiry, freeze and sources are left out. prove: gives the
+    proofs that would have come with such a request, for lists that the policy has as a root."""
     timeless = dataclasses.replace(policy.anywhere(), issued=0, expires=None, frozen=False)
     ledger = Ledger()
     found: list[Replayed] = []
     for past in sorted(requests, key=lambda each: each.at):
         try:
             policy.require_requester(past.requester)
-            found.append(Replayed(past, _decide(timeless, past, ledger, proofs), None))
+            found.append(Replayed(past, _decide(timeless, past, ledger, prove(past.effects)), None))
         except Refusal as refusal:
             found.append(Replayed(past, None, refusal))
     return found

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from strongroom.chains.effects import Allowance, Effects, Transfer
+from strongroom.chains.effects import Allowance, Call, Effects, Transfer
 from strongroom.errors import Refusal
+from strongroom.policy.decide import Circumstances, decide
 from strongroom.policy.document import LEASE, Policy
+from strongroom.policy.history import NO_HISTORY
 from strongroom.policy.lists import Recipients
 from strongroom.policy.terms import Bound, Hours, Tier
 from strongroom_client import policies
@@ -188,9 +190,27 @@ def test_proofs_are_made_from_the_lists_own_file(tmp_path: Path) -> None:
         (Transfer(COIN, OTHER, 1), Transfer(COIN, OTHER, 2), Transfer(COIN, "0x" + "99" * 20, 1)),
         (Allowance(COIN, RECIPIENT.lower(), 1),),
     )
-    made = proving.proofs(proving.provers([named], policy), effects)
+    made = proving.proofs(proving.provers([named], policy), policy, effects)
     assert [proof.entry.address for proof in made] == [OTHER, RECIPIENT.lower()]
     assert all(policy.list("banks").find(proof.entry.address, made) == proof.entry for proof in made)
+
+
+def test_whom_a_call_names_is_proven_where_a_rule_looks_for_a_list(tmp_path: Path) -> None:
+    """The second argument is to be on the list; the first is not looked up, and another method's are not either."""
+    named = listed(tmp_path, *FILE["lists"]["banks"])
+    method = {"contract": RECIPIENT, "method": "0x12345678", "arguments": [{"argument": 1, "to": "banks"}]}
+    value = {**FILE, "rules": [{"name": "calls", "kind": "call", "chains": ["evm:1"], "methods": [method]}]}
+    policy = load({**value, "lists": {"banks": {"file": "banks.json"}}}, tmp_path)
+    words = [bytes(12) + bytes.fromhex(address[2:]) for address in (RECIPIENT, OTHER)]
+    call = Call(RECIPIENT.lower(), "0x12345678", b"".join(words))
+    lists = proving.provers([named], policy)
+    [proof] = proving.proofs(lists, policy, Effects("evm:1", calls=(call,)))
+    assert proof.entry.address == OTHER
+    now = Circumstances(NOW, renewed=NOW + 1, proofs=(proof,))
+    effects = Effects("evm:1", calls=(call,), fee_asset=COIN)
+    assert decide(policy, effects, now, NO_HISTORY).rules == ("calls",)
+    for other in (Call(call.contract, "0x99999999", call.data), Call(OTHER, call.method, call.data)):
+        assert proving.proofs(lists, policy, Effects("evm:1", calls=(other,))) == ()
 
 
 def test_a_file_that_is_another_list_than_officers_signed(tmp_path: Path) -> None:

@@ -12,15 +12,18 @@ from werkzeug.test import TestResponse
 
 from strongroom.chains import evm
 from strongroom.errors import Refusal
+from strongroom.intent.decoding import decode
+from strongroom.intent.intent import Intent
 from strongroom.policy.directives import Directive, Freeze, Renewal, body_of, directive_signing_bytes
 from strongroom.policy.document import Policy
 from strongroom.policy.lists import Entry, Prover, Recipients
 from strongroom.policy.rules import Rule
 from strongroom.policy.shown import Shown
 from strongroom.policy.standing import View
-from strongroom.policy.terms import Source
+from strongroom.policy.terms import Bound, Method, Source
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
+from strongroom_client.policies import proving
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.problems import Problem
 from strongroom_host.storage.wallets import Wallet
@@ -199,6 +202,32 @@ def test_a_proof_reaches_the_signers(world: World, custody: Custody) -> None:
         else:
             with pytest.raises(Problem) as caught:
                 custody.submit(submission)
+            assert caught.value.cause.code == code
+
+
+def test_whom_a_call_names_is_proven_to_the_signers(world: World, custody: Custody) -> None:
+    """A rule bounds an argument by a list that the policy has as a root: the client's proof is what passes."""
+    wallet = custody.create(world.order("dkls23-secp256k1"))
+    vault, method = b"\x77" * 20, bytes.fromhex("12345678")
+    named = Method(evm.text(vault), "0x12345678", (Bound(0, 32, to=("many",)),))
+    many = Recipients.rooted("many", MANY)
+    made = next_policy(
+        world,
+        wallet,
+        rules=(Rule("calls", "call", chains=(f"evm:{CHAIN_ID}",), methods=(named,)),),
+        lists=(many,),
+    )
+    custody.directing.direct(custody.group(wallet), directive(world, made))
+    for number, code in ((3, None), (200, "policy_argument")):
+        data = method + number.to_bytes(32, "big")
+        intent = world.transfer(wallet.body.wallet, policy=made.digest(), to=vault, value=0, data=data)
+        effects = decode(Intent.decode(intent[0]), wallet.body.keys).effects
+        shown = Shown(proving.proofs((Prover("many", MANY),), made, effects))
+        if code is None:
+            assert custody.submit(Submission(*intent, shown=shown))[0].state == "signed"
+        else:
+            with pytest.raises(Problem) as caught:
+                custody.submit(Submission(*intent, shown=shown))
             assert caught.value.cause.code == code
 
 

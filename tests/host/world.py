@@ -182,9 +182,15 @@ class World:
         return self._sign(self._intent(wallet, "message", text.encode(), changes))
 
     def transfer(
-        self, wallet: bytes, nonce: int = 0, value: int = 1, to: bytes = RECIPIENT, **changes: object
+        self,
+        wallet: bytes,
+        nonce: int = 0,
+        value: int = 1,
+        to: bytes = RECIPIENT,
+        data: bytes = b"",
+        **changes: object,
     ) -> tuple[bytes, bytes]:
-        payload = Transaction(CHAIN_ID, nonce, 10**9, 2 * 10**9, 21_000, to, value).encode()
+        payload = Transaction(CHAIN_ID, nonce, 10**9, 2 * 10**9, 21_000, to, value, data).encode()
         return self._sign(self._intent(wallet, "evm-transaction", payload, changes))
 
     def _intent(self, wallet: bytes, kind: str, payload: bytes, changes: Mapping[str, object]) -> Intent:

@@ -6,7 +6,7 @@ import dataclasses
 
 from strongroom.chains.effects import Effects, Transfer
 from strongroom.policy.document import Fee, Policy
-from strongroom.policy.lists import Entry, Recipients
+from strongroom.policy.lists import Entry, Prover, Recipients
 from strongroom.policy.replay import Past, replay
 from strongroom.policy.rules import Rule
 from strongroom.policy.terms import Window
@@ -59,6 +59,14 @@ def test_when_the_policy_is_in_force_does_not_matter() -> None:
 
 def test_requesters_count() -> None:
     assert codes(POLICY, past(1, 1, requester=b"\1" * 32)) == ["unknown_requester"]
+
+
+def test_lists_that_are_a_root_are_proven() -> None:
+    entries = POLICY.lists[0].entries
+    rooted = dataclasses.replace(POLICY, lists=(Recipients.rooted("banks", entries),))
+    proof = Prover("banks", entries).prove(A)
+    assert proof is not None and codes(rooted, past(1, 5)) == ["policy_recipient"]
+    assert replay(rooted, (past(1, 5),), lambda effects: (proof,))[0].refusal is None
 
 
 # --- Replacements ---

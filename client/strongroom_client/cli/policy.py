@@ -21,9 +21,11 @@ from strongroom_client import directing, documents, keyfiles, officers, policies
 from strongroom_client.api import Api, Json
 from strongroom_client.cli import passphrase
 from strongroom_client.cli.output import AsJson, Config, context, err, out, print_json, progress, refusals, table
+from strongroom_client.cli.tx import Lists
 from strongroom_client.context import Context
 from strongroom_client.directing import Document
 from strongroom_client.policies import units
+from strongroom_client.policies.proving import proofs, provers
 from strongroom_client.standings import Standings
 
 app = typer.Typer(help="Policies: check, sign, renew, freeze, replay.", no_args_is_help=True)
@@ -323,6 +325,7 @@ def replay(
     requests: Annotated[
         Path | None, typer.Option(help="File with the host's list of requests. Default: asked of the host.")
     ] = None,
+    lists: Lists = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -332,7 +335,8 @@ def replay(
         body, _ = _standing(loaded, api, wallet)
         rows = api.requests(wallet) if requests is None else documents.read(requests).items("requests", _row)
     past, left = replaying.past(rows, body)
-    again = judge_again(made, past)
+    known = provers(lists or (), made)
+    again = judge_again(made, past, lambda effects: proofs(known, made, effects))
     if as_json:
         print_json({"requests": replaying.document(again), "left_out": left})
         return

@@ -72,7 +72,7 @@ def sign(
         for sentence in (f"from {', '.join(from_)}", *explained.sentences()):
             progress(sentence)
         policy = standings.in_force(api, verified.body)
-        shown = proofs(provers(lists or (), policy), explained.effects)
+        shown = proofs(provers(lists or (), policy), policy, explained.effects)
         transactions.require_allowed(policy, explained.effects, shown)
         signed = transactions.sign_intent(
             verified.body, _kind(family, explained.kind), payload, key, chain=chain, path=steps, policy=policy

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from strongroom.chains.effects import Effects
 from strongroom.errors import Refusal
+from strongroom.policy.arguments import listed_arguments
 from strongroom.policy.document import Policy
 from strongroom.policy.lists import MAX_PROOFS, Proof, Prover, Recipients
 from strongroom_client.policies.reading import load_entries
@@ -27,8 +28,10 @@ def provers(named: Sequence[str], policy: Policy) -> tuple[Prover, ...]:
     return tuple(found)
 
 
-def proofs(known: Sequence[Prover], effects: Effects) -> tuple[Proof, ...]:
-    """For everybody that the transaction concerns and that is on one of these lists."""
+def proofs(known: Sequence[Prover], policy: Policy, effects: Effects) -> tuple[Proof, ...]:
+    """For everybody that the transaction concerns and that is on one of these lists: whom it pays, who may take from
+    the wallet later, and whom a call names where a rule looks for a list."""
     people = [each.to for each in effects.transfers] + [each.spender for each in effects.allowances]
+    people += [each for call in effects.calls for each in listed_arguments(policy, call, effects.chain)]
     made = [prover.prove(address) for prover in known for address in dict.fromkeys(people)]
     return tuple(proof for proof in made if proof is not None)[:MAX_PROOFS]
