@@ -178,6 +178,9 @@ CODES: Final[dict[str, Code]] = {
     ),
     "nonce_gap": Code("conflict", "Send the transaction with the next nonce first."),
     "journal_full": Code("busy", "Wait until requests of this wallet are past every window of a policy."),
+    "journal_accounts": Code(
+        "refused", "Sign from an address of the wallet that was used before, or create another wallet for more."
+    ),
     "waiver_refused": Code("refused", "Have officers sign a waiver over the signers' present starts and journals."),
     # Host
     "unauthorized": Code("refused", "Send an API key that this host knows, as a Bearer token."),

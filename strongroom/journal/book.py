@@ -26,6 +26,10 @@ GRAIN: Final = 3600
 MAX_ENTRIES = 1_000_000
 """That a book reserves: what is live of one wallet. What others tell may be twice as many."""
 
+MAX_ACCOUNTS: Final = 2048
+"""Addresses of the wallet whose numbers count up, that a book reserves for: none is ever forgotten, since a number that
+was used must not be used again. What others tell may be twice as many, which is what one message of theirs holds."""
+
 PARTS: Final = 256
 """By the first byte of the request: how two journals find out where they differ."""
 
@@ -115,8 +119,10 @@ class Book:
         known = self._entries.get(entry.key)
         if entry.at < self._cut() or (known is not None and entry.at <= known.at):
             return False
-        if known is None and len(self) >= 2 * MAX_ENTRIES:
-            raise Refusal("journal_full", "another journal tells of more requests than there may be")
+        if known is None:
+            if len(self) >= 2 * MAX_ENTRIES:
+                raise Refusal("journal_full", "another journal tells of more requests than there may be")
+            self._require_room((counted.account for each in entry.once if (counted := turn(each))), 2 * MAX_ACCOUNTS)
         if known is not None:
             self._take(known)
         self._put(entry)
@@ -125,7 +131,8 @@ class Book:
         return True
 
     def lift(self, floors: Mapping[str, int]) -> None:
-        """Takes over what others remember of what they dropped."""
+        """Takes over what others remember of what they dropped: all of it, or none."""
+        self._require_room(floors, 2 * MAX_ACCOUNTS)
         for account, number in floors.items():
             self.floors[account] = max(self.floors.get(account, number), number)
 
@@ -156,10 +163,9 @@ class Book:
         return [self._entries[key] for key in self._by_request.get(draft.request, ())]
 
     def _require_next(self, draft: Entry) -> None:
-        for token in draft.once:
-            counted = turn(token)
-            if counted is None:
-                continue
+        turns = [counted for token in draft.once if (counted := turn(token))]
+        self._require_room((counted.account for counted in turns), MAX_ACCOUNTS)
+        for counted in turns:
             floor = self.floors.get(counted.account, -1)
             highest = max(floor, self._highest.get(counted.account, -1))
             if counted.number <= floor:
@@ -168,6 +174,11 @@ class Book:
                 )
             if highest >= 0 and counted.number > highest + 1:
                 raise Refusal("nonce_gap", f"nonce {counted.number} would leave a gap: the next is {highest + 1}")
+
+    def _require_room(self, accounts: Iterable[str], most: int) -> None:
+        new = {account for account in accounts if account not in self._highest and account not in self.floors}
+        if new and len(self._highest.keys() | self.floors.keys()) + len(new) > most:
+            raise Refusal("journal_accounts", f"no more than {most} addresses of this wallet are kept count of")
 
     # The set
 

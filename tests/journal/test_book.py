@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strongroom.journal.book import GRAIN, HORIZON, Book, View
+from strongroom.journal import book as book_module
+from strongroom.journal.book import GRAIN, HORIZON, MAX_ACCOUNTS, Book, View
 from strongroom.journal.entry import Candidate, Entry, turn
 from strongroom.journal.multiset import SIZE, Multiset, element
+from strongroom.journal.rejoin import PAGE_SIZE, Answer, Noted
 from strongroom.journal.series import Series
 from strongroom.policy.history import History, Spend
 from tests.journal.world import START, Ask, refused
@@ -263,3 +266,57 @@ def test_counting_does_not_depend_on_the_order(rows: list[tuple[int, int, bool, 
                 View(book, []).spent(None, "pay", None, 0)
         totals.append([View(book, []).spent(None, "pay", None, START + since) for since in (0, 100, 200, 300)])
     assert totals[0] == totals[1] == totals[2]
+
+
+# --- Addresses that are kept count of ---
+
+
+def of(account: int, number: int = 0, request: int | None = None) -> Candidate:
+    return replace(Ask(account if request is None else request, 1, nonce=number).candidate(START), path=(0, account))
+
+
+def test_addresses_are_bounded_and_a_used_nonce_stays_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each address that ever signed is remembered for good, so that there is an end to them, not to the memory."""
+    monkeypatch.setattr(book_module, "MAX_ACCOUNTS", 8)
+    book = Book()
+    for account in range(8):
+        book.add(book.decide(of(account), nothing))
+    with refused("journal_accounts"):
+        book.decide(of(8), nothing)
+    book.add(book.decide(of(3, 1, request=100), nothing))
+    # Past every window only the numbers are left: still as many, and none of them is free again.
+    late = START + HORIZON + 2 * GRAIN
+    book.add(an_entry(1, late))
+    assert len(book) == 1 and len(book.floors) == 8
+    for account, number, code in ((0, 0, "journal_conflict"), (3, 1, "journal_conflict"), (8, 0, "journal_accounts")):
+        with refused(code):
+            book.decide(replace(of(account, number, request=200), at=late), nothing)
+    book.decide(replace(of(3, 2, request=200), at=late), nothing)
+
+
+def test_what_others_tell_of_addresses_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two honest journals may each have reserved for others; beyond that somebody lies, and nothing of it is taken."""
+    monkeypatch.setattr(book_module, "MAX_ACCOUNTS", 4)
+    book = Book()
+    book.lift({f"evm:1/{number}": 5 for number in range(6)})
+    for account in range(2):
+        book.add(of(account).entry(()))
+    assert len(book.floors) == 6
+    with refused("journal_accounts"):
+        book.add(of(2).entry(()))
+    with refused("journal_accounts"):
+        book.lift({"evm:1/0": 9, "evm:1/99": 1})
+    assert book.floors["evm:1/0"] == 5
+    book.lift({"evm:1/0": 9})
+    assert book.floors["evm:1/0"] == 9
+    with refused("journal_conflict"):
+        book.decide(replace(of(0, 0, request=100), path=(0,)), nothing)
+    with refused("journal_accounts"):
+        book.decide(of(50), nothing)
+
+
+def test_as_many_addresses_as_others_may_tell_fit_a_message() -> None:
+    floors = {f"evm:{'9' * 19}/{'/'.join(['2147483647'] * 5)}/{number}": 2**63 for number in range(2 * MAX_ACCOUNTS)}
+    answer = Answer(bytes(16), True, Noted(1, bytes(16)), {}, floors, bytes(32), (), False)
+    raw = answer.encode()
+    assert Answer.decode(raw) == answer and len(raw) < PAGE_SIZE
