@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from strongroom.errors import Refusal
 
@@ -30,11 +31,33 @@ class ScreeningFile(_Model):
     seconds: float = Field(default=5.0, gt=0, le=60)
 
 
+Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$")]
+
+
+class SourceFile(_Model):
+    """A reverse proxy that says where requests come from. proxies: networks that it connects from, `unix` for a Unix
+    socket. address_header, country_header: what it writes it into, whatever a client had written there before.
+    """
+
+    proxies: list[str] = Field(min_length=1, max_length=64)
+    address_header: Header | None = None
+    country_header: Header | None = None
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            if proxy != "unix":
+                ipaddress.ip_network(proxy)
+        return proxies
+
+
 class ConfigurationFile(_Model):
     """listen: HOST:PORT, port 0 for any, or unix:PATH. database: SQLAlchemy's URL. signers: address by name,
     `uds:PATH#PORT` or `vsock:CID:PORT`. chains: node by chain id. api_keys_file: one key in each line.
     api_key_hashes: SHA-256 of further keys, hex. screening: a service and its deadline, by the name of the approver
-    that it is. mode: where given, wallets of the other mode are refused.
+    that it is. source: the reverse proxy that says whence requests come. mode: where given, wallets of the other mode
+    are refused.
     """
 
     listen: str = "127.0.0.1:8080"
@@ -44,6 +67,7 @@ class ConfigurationFile(_Model):
     chains: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,19}$")], ChainFile] = {}
     api_keys_file: str | None = None
     api_key_hashes: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = []
+    source: SourceFile | None = None
     mode: Literal["production", "simulated"] | None = None
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=16, ge=1, le=256)

@@ -15,6 +15,7 @@ from strongroom_host.relay.relay import Relay
 from strongroom_host.screening import Screening
 from strongroom_host.screening import Service as Screened
 from strongroom_host.signers import Signers
+from strongroom_host.sources import NO_PROXY, Sources
 from strongroom_host.storage.approvals import Approvals
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.journals import Journals
@@ -24,13 +25,15 @@ from strongroom_host.storage.wallets import Wallets
 
 @dataclass(frozen=True)
 class Service:
-    """addresses: as configured, by signer. mode: None where the host takes wallets of both."""
+    """addresses: as configured, by signer. mode: None where the host takes wallets of both. sources: what tells where a
+    request came from."""
 
     custody: Custody
     signers: Signers
     addresses: Mapping[str, str]
     key_hashes: tuple[bytes, ...]
     mode: str | None
+    sources: Sources = NO_PROXY
 
     def close(self) -> None:
         self.custody.chains.close()
@@ -49,4 +52,4 @@ def build(configuration: Configuration) -> Service:
     custody = Custody(
         Relay(signers, Journals(database)), Wallets(database), requests, Chains(nodes, requests), gathering
     )
-    return Service(custody, signers, file.signers, configuration.key_hashes, file.mode)
+    return Service(custody, signers, file.signers, configuration.key_hashes, file.mode, Sources(file.source))

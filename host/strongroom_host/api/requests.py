@@ -15,12 +15,13 @@ from strongroom_host.api.http import idempotency_key
 from strongroom_host.api.schemas import NewApproval, NewRequest, Nothing, Request, RequestPath, Requests, WalletPath
 from strongroom_host.custody import Submission
 from strongroom_host.service import Service
+from strongroom_host.sources import Sources
 from strongroom_host.storage.requests import Request as Kept
 
 
-def _shown(body: NewRequest) -> Shown:
+def _shown(body: NewRequest, sources: Sources) -> Shown:
     proofs = tuple(Proof.parse(cbor.decode(bytes.fromhex(each))) for each in body.proofs or ())
-    return Shown(proofs, request.remote_addr or "")
+    return Shown(proofs, *sources.of(request.remote_addr or "", request.headers.get))
 
 
 def blueprint(service: Service) -> APIBlueprint:
@@ -41,7 +42,7 @@ def blueprint(service: Service) -> APIBlueprint:
             bytes.fromhex(body.signature),
             idempotency_key(),
             None if body.signers is None else tuple(body.signers),
-            _shown(body),
+            _shown(body, service.sources),
         )
         found, new = custody.submit(submission)
         return shown(found, submission.shown if new else None), 201 if new else 200
