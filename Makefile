@@ -81,9 +81,13 @@ CARGO := --locked --manifest-path native/Cargo.toml
 rust: setup
 	@cargo test --quiet $(CARGO) --no-default-features --lib
 
-.PHONY: kernel
-kernel:  ## the enclave's kernel, from Debian's sources; infra/enclave/README.md
+# Where they cannot be built, both end with status 3 and say why; infra/enclave/README.md.
+.PHONY: kernel qemu
+kernel:  ## the enclave's kernel, from Debian's sources
 	@infra/enclave/kernel/build
+
+qemu:  ## QEMU with Nitro's machine, in which tests boot the enclave's image
+	@infra/enclave/qemu/build
 
 EXAMPLES ?= 5000
 .PHONY: fuzz

@@ -3,8 +3,9 @@
     section   = [{"signing_certificate": PEM, "signature": COSE_Sign1}]
     COSE_Sign1 payload = {"register_index": 0, "register_value": PCR0}
 
-AWS's tools write these byte strings as CBOR arrays of small integers, and read nothing else, so they are written so
-here. An enclave of a signed image has PCR8, which a KMS key's policy or a roster can name in place of one release.
+AWS's tools write these byte strings as CBOR arrays of small integers, in this order, and read nothing else, so they are
+written so here. An enclave of a signed image has PCR8, which a KMS key's policy or a roster can name in place of one
+release.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ def sign(pcr0: bytes, key: Key, certificate: bytes) -> bytes:
     r, s = utils.decode_dss_signature(key.sign(cose.signed_bytes(payload), ec.ECDSA(hashes.SHA384())))
     pair = r.to_bytes(_COORDINATE, "big") + s.to_bytes(_COORDINATE, "big")
     document = cbor.encode([cose.PROTECTED, {}, payload, pair])
-    return cbor.encode([{"signing_certificate": list(certificate), "signature": list(document)}])
+    return _section(certificate, document)
+
+
+def _section(certificate: bytes, document: bytes) -> bytes:
+    """A list of one map of two: the certificate stands first, against RFC 8949's order, or QEMU boots no such image."""
+    fields = (("signing_certificate", certificate), ("signature", document))
+    return b"\x81\xa2" + b"".join(cbor.encode(name) + cbor.encode(list(value)) for name, value in fields)
 
 
 def verify(section: bytes, pcr0: bytes) -> x509.Certificate:

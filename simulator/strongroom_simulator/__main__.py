@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from strongroom_simulator import measure, programs
+from strongroom_simulator import machine, measure, programs
 from strongroom_simulator.device import LEAF_LIFE
 
 
@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     _nsm(commands.add_parser("nsm", help="serve one enclave's /dev/nsm on a Unix socket"))
     _kms(commands.add_parser("kms", help="serve KMS over TLS"))
     _key(commands.add_parser("kms-key", help="add a key to KMS's keys file, for an enclave of these registers alone"))
+    _machine(commands.add_parser("enclave", help="boot an enclave image in QEMU, as nitro-cli does in AWS"))
     _measurements(commands.add_parser("measurements", help="print the registers an enclave would have at boot"))
     _identity(commands.add_parser("issue-identity", help="certify an HSM's identity key from its signed request"))
     return parser
@@ -45,6 +46,28 @@ def _nsm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clock-offset", type=Path, help="a file with seconds to add to the clock, read each time")
     parser.add_argument("--debug", action="store_true", help="PCR0-2 are zero, as with --debug-mode")
     parser.set_defaults(run=programs.run_nsm)
+
+
+def _machine(parser: argparse.ArgumentParser) -> None:
+    _enclave(parser)
+    parser.add_argument("--qemu", type=Path, required=True, help="the folder that `make qemu` fills")
+    parser.add_argument("--image", type=Path, required=True, help="an EIF")
+    parser.add_argument(
+        "--socket", type=Path, required=True, help="where the enclave's vsock is reached: CONNECT <port>"
+    )
+    parser.add_argument(
+        "--port", type=int, default=5000, help="it is ready when this one answers (default: %(default)s)"
+    )
+    parser.add_argument("--memory", type=int, default=256, help="MiB (default: %(default)s)")
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument(
+        "--within", type=float, default=180.0, help="seconds until it must be ready (default: %(default)s)"
+    )
+    parser.add_argument("--config", type=Path, required=True, help="the configuration that the parent hands in")
+    parser.add_argument("--credentials", type=Path, required=True, help="AWS credentials, handed in too")
+    parser.add_argument("--kms", required=True, metavar="HOST:PORT", help="where the enclave's calls to KMS go")
+    parser.add_argument("--unsigned", action="store_true", help="leave the NSM's documents as QEMU makes them")
+    parser.set_defaults(run=machine.run)
 
 
 def _kms(parser: argparse.ArgumentParser) -> None:
