@@ -164,7 +164,13 @@ class _Frames:
 
 
 def _set_timeout(connection: socket.socket, option: int, seconds: float) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", int(seconds), 0))
+    # Python passes numbers alone, of eight bytes, to options of a vsock socket, and a timeval has sixteen: the same
+    # descriptor takes them under another family's name.
+    named = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=connection.fileno())
+    try:
+        named.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", int(seconds), 0))
+    finally:
+        named.detach()
 
 
 def _greet(connection: socket.socket, port: int) -> bool:

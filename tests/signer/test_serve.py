@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,3 +215,17 @@ def test_what_is_being_answered_at_the_end_is_answered(tmp_path: Path) -> None:
         assert answer(client) == b"last"
         thread.join(30)
         assert not thread.is_alive() and over(client)
+
+
+def test_a_vsock_connection_has_its_timeouts_too() -> None:
+    """Python's own call refuses a timeval there: no signer in an enclave could serve."""
+    try:
+        connection = socket.socket(socket.AF_VSOCK)
+    except (AttributeError, OSError):
+        pytest.skip("this kernel has no vsock")
+    with connection:
+        serve._set_timeout(connection, socket.SO_RCVTIMEO, 30.0)
+        named = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=connection.fileno())
+        kept = named.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
+        named.detach()
+        assert struct.unpack("@ll", kept) == (30, 0)
