@@ -15,6 +15,7 @@ from strongroom.channel.session import Binding, route
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import Judged
+from strongroom.intent.replacing import require_witnesses
 from strongroom.journal.acknowledgement import Acknowledgement
 from strongroom.journal.entry import Candidate
 from strongroom.journal.journal import Journal, Reserved
@@ -167,9 +168,9 @@ class Journals:
         """
         probe = _Probe()
         judged = judge(probe)
-        if intent.replaces is not None and wallet.order.quorum is None:
-            # Nobody could see that it conflicts with what it replaces, and is counted in its place rightly.
-            raise Refusal("journal_conflict", "without witnesses nobody knows what it would replace: name none")
+        if intent.replaces is not None:
+            # Else nobody could see that it conflicts with what it replaces, and is counted in its place rightly.
+            require_witnesses(wallet.order)
         admit(judged)
 
         def spends(history: History) -> Sequence[Spend]:

@@ -11,6 +11,7 @@ from strongroom_client.cli import (
     init,
     message,
     policy,
+    replace,
     review,
     sign,
     signer,
@@ -32,6 +33,8 @@ app.add_typer(signer.app, name="signer")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(policy.app, name="policy")
 tx.app.command("sign")(sign.sign)
+tx.app.command("replace")(replace.replace)
+tx.app.command("cancel")(replace.cancel)
 app.add_typer(tx.app, name="tx")
 app.command("approve")(approve.approve)
 app.add_typer(approver.app, name="approver")

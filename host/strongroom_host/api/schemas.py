@@ -256,7 +256,8 @@ class Approval(Answer):
 
 
 class Request(Answer):
-    """approvals, missing: null in lists. missing: a sentence for each demand that a pending request waits for."""
+    """approvals, proofs, missing, replaced_by: null in lists. missing: a sentence for each demand that a request waits
+    for while it is pending. replaces: the request whose place it takes; replaced_by: those that say so of it."""
 
     request: Hex16
     wallet: Hex32
@@ -271,10 +272,13 @@ class Request(Answer):
         "broadcast",
         "included",
         "confirmed",
+        "replaced",
         "refused",
         "failed",
         "expired",
     ]
+    replaces: Hex16 | None
+    replaced_by: list[Hex16] | None
     intent: Hex
     intent_signature: Hex64
     approvals: list[Approval] | None

@@ -74,6 +74,7 @@ REQUESTS: Final = sa.Table(
     sa.Column("intent_signature", sa.LargeBinary, nullable=False),
     sa.Column("idempotency", sa.String(64), unique=True),
     sa.Column("slot", sa.String(240), index=True),
+    sa.Column("replaces", sa.String(32), index=True),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("signers", sa.String(320), nullable=False),
     sa.Column("worker", sa.Integer),
