@@ -99,7 +99,7 @@ def _replace(loaded: Context, key: Ed25519PrivateKey, given: _Given, make: Make)
     with loaded.api() as api:
         shown = api.request(given.request)
         replaced = replacements.read(shown, given.request)
-        verified = wallets.verify(api, replaced.wallet.hex(), officers=loaded.officers(), mode=loaded.mode)
+        verified = wallets.verify_for_use(api, replaced.wallet.hex(), officers=loaded.officers(), mode=loaded.mode)
         body = verified.body
         replacements.require_open(api, body, replaced, shown)
         transaction = make(api, body, replaced, fee)

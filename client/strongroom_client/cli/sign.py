@@ -73,7 +73,7 @@ def sign(
     if family not in CHAINS or not network:
         raise typer.BadParameter(f"one of {', '.join(CHAINS)}, a colon, and the network", param_hint="--chain")
     with loaded.api() as api:
-        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         explained = judge(family, Asked(payload, stated, verified.body, network, steps))
         from_ = accounts(verified.body, chain, (each.path for each in explained.to_sign))
         for sentence in (f"from {', '.join(from_)}", *explained.sentences()):

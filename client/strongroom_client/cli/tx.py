@@ -62,7 +62,7 @@ def send(
     key = load_requester(loaded, requester, passphrase.source(file, descriptor))
     asked = Transfer(evm.parse_address(to), transactions.parse_value(value), _hex(data), chain)
     with loaded.api() as api:
-        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
         signed, answer = transactions.send(api, verified.body, asked, key, split(signers), lists or ())
         say_waiting(answer, signed.intent)
