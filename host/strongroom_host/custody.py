@@ -168,6 +168,14 @@ class Custody:
                 return self._again(request, Submission(known.intent, known.intent_signature))
             return self.requests.get(request)
 
+    def resume(self) -> int:
+        """After a start: what has every approval that it waited for is signed. Gives how many were begun."""
+        ready = [each for each in self.requests.pending() if not _overdue(each) and not self.missing(each)]
+        for each in ready:
+            with suppress(Refusal, Problem):
+                self.retry(each.request)
+        return len(ready)
+
     def missing(self, known: Request) -> tuple[str, ...]:
         """What a pending request waits for; nothing in every other state."""
         if known.state != "pending":

@@ -167,6 +167,13 @@ class Requests:
             history = _history(connection, [row.request for row in rows])
         return [_request(row, history) for row in rows]
 
+    def pending(self, most: int = 1000) -> list[Request]:
+        """Those that wait for approvals, the newest first; without their histories."""
+        waiting = sa.select(REQUESTS).where(REQUESTS.c.state == "pending")
+        chosen = waiting.order_by(REQUESTS.c.at.desc(), REQUESTS.c.request).limit(most)
+        with self._database.read() as connection:
+            return [_request(row, {}) for row in connection.execute(chosen).all()]
+
     def rivals(self, request: Request) -> list[Request]:
         """Others of its nonce of which there is a finished transaction; without their histories."""
         chosen = sa.select(REQUESTS).where(
