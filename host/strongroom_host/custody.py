@@ -32,6 +32,7 @@ from strongroom_host.reserved import Known, Reserved
 from strongroom_host.storage.requests import Request, Requests, now_ms
 from strongroom_host.storage.states import State
 from strongroom_host.storage.wallets import Wallet, Wallets
+from strongroom_host.waiving import Waiving
 
 ATTEST_TIMEOUT: Final = 10.0
 
@@ -84,6 +85,7 @@ class Custody:
         self.gathering = gathering
         self.maker = Maker(relay, wallets)
         self.directing = Directing(relay, wallets.directives)
+        self.waiving = Waiving(relay, wallets.waivers)
         self._worker = os.getpid() if worker is None else worker
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
@@ -120,7 +122,8 @@ class Custody:
 
     def group(self, wallet: Wallet) -> Group:
         """Whoever holds this wallet, to be asked."""
-        return self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
+        group = self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
+        return replace(group, waived=self.waiving.waived(group.order)) if group.journals else group
 
     def submit(self, submission: Submission) -> tuple[Request, bool]:
         """The request after it was signed, and broadcast where its chain is known; whether it is new."""

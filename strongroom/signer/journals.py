@@ -236,7 +236,7 @@ def _journal(wallet: Wallet) -> Journal:
     return wallet.journal
 
 
-def status(wallet: Wallet) -> Mapping[str, cbor.Value] | None:
+def status(wallet: Wallet, now: int) -> Mapping[str, cbor.Value] | None:
     journal = wallet.journal
     if journal is None:
         return None
@@ -246,6 +246,7 @@ def status(wallet: Wallet) -> Mapping[str, cbor.Value] | None:
         "digest": journal.book.digest(),
         "entries": len(journal.book),
         "sequence": journal.chain.sequence,
+        "waived": None if (waiver := journal.waiver(now)) is None else waiver.expiry,
     }
 
 

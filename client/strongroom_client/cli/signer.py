@@ -25,8 +25,8 @@ def group() -> None:
 @app.command("list")
 @refusals
 def list_signers(config: Config = None, as_json: AsJson = False) -> None:
-    """Phase, labels and suites of every signer, as the host tells it; labels that it has from no order yet, as the
-    context's roster tells them. `wallet verify` is what proves it."""
+    """Phase, labels, suites and journals of every signer, as the host tells it; labels that it has from no order yet,
+    as the context's roster tells them. `wallet verify` is what proves it."""
     loaded = context(config)
     with loaded.api() as api:
         signers = labelled(api.signers(), () if loaded.roster is None else orders.load_roster(loaded.roster)[1])
@@ -36,6 +36,9 @@ def list_signers(config: Config = None, as_json: AsJson = False) -> None:
     table("Signers (the host's word)", ("name", "mode", "root", "phase", *map(_heading, LABELS)), map(_row, signers))
     out.print()
     table("Suites", ("scheme", "library", "version", "auditor", "randomness", "signers"), suite_rows(signers))
+    if rows := journal_rows(signers):
+        out.print()
+        table("Journals", ("wallet", "signer", "state", "start", "entries", "digest"), rows)
 
 
 def labelled(signers: Iterable[Json], roster: Iterable[Member]) -> list[Json]:
@@ -70,3 +73,17 @@ def suite_rows(signers: list[Json]) -> list[list[str]]:
             key = tuple(str(suite.get(name)) for name in ("suite", "library", "version", "auditor", "randomness"))
             runs.setdefault(key, []).append(str(signer.get("name")))
     return [[*key, ", ".join(names)] for key, names in sorted(runs.items())]
+
+
+def journal_rows(signers: list[Json]) -> list[list[str]]:
+    """One for each journal that a signer has opened; digests are equal where two remember the same."""
+    rows = []
+    for signer in signers:
+        for wallet in signer.get("wallets") or ():
+            journal = wallet.get("journal")
+            if journal:
+                state = "joined" if journal.get("joined") else "not joined"
+                said = [str(journal.get(name)) for name in ("incarnation", "entries", "digest")]
+                name = str(wallet.get("wallet") or wallet.get("order"))
+                rows.append([name[:16], str(signer.get("name")), state, *said[:2], said[2][:16]])
+    return sorted(rows)

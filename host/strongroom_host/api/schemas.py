@@ -206,6 +206,56 @@ class Standings(Answer):
     refusals: list[dict[str, Any]]
 
 
+class JournalHead(Answer):
+    """digest: of the set of what it remembers. sequence: of the block that comes next. waived: until when (Unix
+    seconds) it goes on by a waiver, null where it does not."""
+
+    joined: bool
+    incarnation: int
+    digest: Hex32
+    entries: int
+    sequence: int
+    waived: int | None
+
+
+class Journal(Answer):
+    """boot: of the start of its signer, null where it does not answer. journal: null too before it was opened."""
+
+    name: Name
+    role: Literal["signer", "witness"]
+    reachable: bool
+    reason: str | None
+    boot: Hex16 | None
+    journal: JournalHead | None
+
+
+class Waiver(Answer):
+    """expiry: Unix seconds."""
+
+    names: list[Name]
+    expiry: int
+
+
+class Journals(Answer):
+    """acknowledgements: w, how many must; heard: how many joined others one must hear that was restarted. waiver: the
+    one in force."""
+
+    journals: list[Journal]
+    threshold: int
+    acknowledgements: int
+    heard: int
+    waiver: Waiver | None
+
+
+class NewWaiver(Asked):
+    waiver: Hex = Field(description="What officers signed, docs/specification.md section 14.")
+
+
+class Waived(Answer):
+    acknowledged: list[Name]
+    refusals: list[dict[str, Any]]
+
+
 class Prepared(Answer):
     """payload: the unsigned EIP-1559 bytes that the others describe."""
 

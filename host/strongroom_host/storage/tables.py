@@ -120,6 +120,13 @@ JOURNALS: Final = sa.Table(
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
 
+WAIVERS: Final = sa.Table(
+    "waivers",
+    METADATA,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("wallets.order_id"), primary_key=True),
+    sa.Column("waiver", sa.LargeBinary, nullable=False),
+)
+
 BLOCKS: Final = sa.Table(
     "blocks",
     METADATA,
