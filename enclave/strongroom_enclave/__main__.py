@@ -24,7 +24,7 @@ from strongroom.signer.serve import Server
 from strongroom.signer.settings import Settings
 from strongroom_enclave.attester import NitroAttester
 from strongroom_enclave.clock import NitroClock
-from strongroom_enclave.credentials import SIMULATED, Source, from_file
+from strongroom_enclave.credentials import Source, from_file, from_parent, simulated
 from strongroom_enclave.examined import POLICY_PCR, ExaminedSealer
 from strongroom_enclave.health import WatchedSealer
 from strongroom_enclave.kms import KmsSealer
@@ -117,12 +117,18 @@ def _transport(nsm: str) -> Transport:
 
 
 def _sealer(kms: Settings, configuration: Configuration, nsm: Nsm) -> KmsSealer:
-    file, authority = kms.optional_text("credentials_file"), kms.optional_text("authority_file")
-    if file is None and configuration.mode == "production":
+    authority, credentials = kms.optional_text("authority_file"), _credentials(kms)
+    if credentials is None and configuration.mode == "production":
         raise Refusal("bad_configuration", "kms.credentials_file names no file of AWS credentials")
-    credentials: Source = (lambda: SIMULATED) if file is None else from_file(Path(file))
     pem = None if authority is None else _read(Path(authority))
-    return KmsSealer(configuration.sealing, nsm, credentials=credentials, authority=pem)
+    return KmsSealer(configuration.sealing, nsm, credentials=credentials or simulated, authority=pem)
+
+
+def _credentials(kms: Settings) -> Source | None:
+    file, port = kms.optional_text("credentials_file"), kms.port("credentials_port", 0)
+    if port:
+        return from_parent(port)
+    return None if file is None else from_file(Path(file))
 
 
 def _listener(port: int, path: str | None) -> Listener:

@@ -6,14 +6,20 @@ So a host that gives wrong ones stops service and learns nothing (docs/threat-mo
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from strongroom.errors import Refusal
+from strongroom_enclave import parent
+from strongroom_enclave.parent import Connect
 
 MAX_FILE: Final = 16 << 10
+FRESH: Final = 60.0
+"""Seconds for which credentials from the parent are used without asking again."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,33 @@ SIMULATED: Final = Credentials("SIMULATED", "simulated")
 def from_file(path: Path) -> Source:
     """JSON in the form of AWS's `credential_process`: AccessKeyId, SecretAccessKey, SessionToken."""
 
+    return lambda: _parse(lambda: path.read_bytes()[:MAX_FILE], str(path))
+
+
+def from_parent(port: int, connect: Connect = parent.vsock, monotonic: Callable[[], float] = time.monotonic) -> Source:
+    """The same document, from the parent instance over vsock; asked for anew when the last is a minute old."""
+    lock = threading.Lock()
+    last: tuple[float, Credentials] | None = None
+
     def read() -> Credentials:
-        try:
-            fields = json.loads(path.read_bytes()[:MAX_FILE])
-            return Credentials(
-                str(fields["AccessKeyId"]), str(fields["SecretAccessKey"]), _optional(fields.get("SessionToken"))
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Refusal("sealer_unavailable", f"no AWS credentials in {path}: {type(error).__name__}") from error
+        nonlocal last
+        with lock:
+            if last is None or not 0 <= monotonic() - last[0] < FRESH:
+                found = _parse(lambda: parent.ask(port, MAX_FILE, connect), f"what the parent says on port {port}")
+                last = monotonic(), found
+            return last[1]
 
     return read
+
+
+def _parse(document: Callable[[], bytes], where: str) -> Credentials:
+    try:
+        fields = json.loads(document())
+        return Credentials(
+            str(fields["AccessKeyId"]), str(fields["SecretAccessKey"]), _optional(fields.get("SessionToken"))
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refusal("sealer_unavailable", f"no AWS credentials in {where}: {type(error).__name__}") from error
 
 
 def from_environment(environment: Mapping[str, str]) -> Source:
