@@ -71,6 +71,15 @@ demo:  ## three signers, a host and a chain on this machine: create wallets, sig
 	@$(MAKE) setup
 	@python -m demo
 
+# KEY=release.pem CERTIFICATE=release.crt: signed too. The module is compiled once more, with no path of this machine in it.
+.PHONY: eif
+eif: setup kernel  ## the enclave's image and its measurements, build/strongroom-enclave.eif and .json
+	@python -m infra.enclave.image $(if $(KEY),--key '$(KEY)' --certificate '$(CERTIFICATE)')
+
+.PHONY: reproduce
+reproduce: setup  ## builds the enclave's image in two folders and compares: minutes, the module is compiled twice
+	@STRONGROOM_REPRODUCE=1 python -m pytest tests/image
+
 .PHONY: test
 test: setup $(if $(ARGS),,rust)  ## every test that needs no hardware (make test ARGS="tests/house -x": these alone)
 	@python -m pytest $(ARGS)
@@ -128,11 +137,13 @@ lock: .venv/bin/uv  ## new lock files; the trusted base leads (make lock UPGRADE
 	$(LOCK) $(OURS) -c $R/dev.txt host/pyproject.toml -o $R/host.txt
 	$(LOCK) $(OURS) -c $R/dev.txt client/pyproject.toml -o $R/client.txt
 	echo uv | $(LOCK) -c $R/dev.txt - -o $R/uv.txt
+	python -m infra.enclave.image.lock
 
 .PHONY: docs
 docs: setup  ## the pages that are made from the code
 	@python -m infra.docs.errors_page > docs/errors.md
 	@python -m infra.docs.journals_page > docs/journals.md
+	@python -m infra.docs.image_page > docs/image.md
 
 .PHONY: clean
 clean:  ## everything that git does not keep, .venv too

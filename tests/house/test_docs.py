@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.docs import journals_page
+from infra.docs import image_page, journals_page
 from infra.docs.errors_page import page
 from strongroom import schemes
 
@@ -21,6 +21,10 @@ def test_the_page_of_error_codes_is_the_table() -> None:
 
 def test_the_page_of_journals_is_what_the_code_computes() -> None:
     assert (ROOT / "docs/journals.md").read_text() == journals_page.page(), "run `make docs`"
+
+
+def test_the_page_of_the_image_is_what_it_takes_of_its_inputs() -> None:
+    assert (ROOT / "docs/image.md").read_text() == image_page.page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

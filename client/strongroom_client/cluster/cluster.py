@@ -201,11 +201,8 @@ class Cluster:
 
     # --- Wallets ---
 
-    def order(
-        self, scheme: str, threshold: int = 2, policy: Policy | None = None, *, witnessed: bool = True
-    ) -> SignedOrder:
-        """For all signers, signed by the officers' quorum. policy: the sample one where None. witnessed: by the
-        cluster's witnesses, if it has any."""
+    def order(self, scheme: str, threshold: int = 2, policy: Policy | None = None) -> SignedOrder:
+        """For all signers, signed by the officers' quorum. policy: the sample one where None."""
         order = orders.build(
             self.roster,
             policy or policies.load(self.plan.policy, int(time.time())),
@@ -215,16 +212,14 @@ class Cluster:
             threshold=threshold,
             accept_unaudited=True,
             nonce=secrets.token_bytes(32),
-            witnesses=self.witnesses if witnessed else (),
+            witnesses=self.witnesses,
         )
         files = officers.officer_files(self.plan.officers)[: order.officers.quorum]
         return orders.sign(order, [keyfiles.load(path, _no_passphrase) for path in files])
 
-    def create_wallet(
-        self, scheme: str, threshold: int = 2, policy: Policy | None = None, *, witnessed: bool = True
-    ) -> Verified:
+    def create_wallet(self, scheme: str, threshold: int = 2, policy: Policy | None = None) -> Verified:
         """Created by the signers, verified by the client."""
-        order = self.order(scheme, threshold, policy, witnessed=witnessed)
+        order = self.order(scheme, threshold, policy)
         with self.api() as api:
             return wallets.create(api, order, officers=order.order.officers, mode="simulated")
 

@@ -47,8 +47,7 @@ def blueprint(service: Service) -> APIBlueprint:
 def _labels(service: Service) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for wallet in service.custody.wallets.all():
-        order = wallet.signed_order.order
-        for member in (*order.roster, *order.witnesses):
+        for member in wallet.signed_order.order.roster:
             found[member.name] = views.labels(member)
     return found
 

@@ -87,13 +87,11 @@ class Keeper:
                 return
             after = page[-1][0]
 
-    def join(self, group: Group, name: str, peers: Sequence[str] | None = None) -> None:
-        """Opens it if need be, and carries its questions until it has joined. Raises Refusal if it cannot now.
-
-        peers: whom to ask; None for all."""
+    def join(self, group: Group, name: str) -> None:
+        """Opens it if need be, and carries its questions until it has joined. Raises Refusal if it cannot now."""
         trouble: Refusal | None = None
         for _ in range(2):
-            for peer in group.journals if peers is None else peers:
+            for peer in group.journals:
                 if peer == name:
                     continue
                 try:
