@@ -58,7 +58,7 @@ def _run(world: World, *, keep: bool) -> int:
     # What an earlier run left; no more than that.
     shutil.rmtree(BUILD / "cluster", ignore_errors=True)
     (BUILD / "result.json").unlink(missing_ok=True)
-    world.cluster = Cluster(BUILD / "cluster", intercept=world.intercept, progress=world.screen.note)
+    world.cluster = Cluster(BUILD / "cluster", witnesses=1, intercept=world.intercept, progress=world.screen.note)
     finished = kept = False
     try:
         signers.start(world)

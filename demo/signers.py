@@ -14,7 +14,7 @@ from strongroom_client.wallets import check_evidence
 
 def start(world: World) -> None:
     world.screen.step(
-        "Starting two enclave signers, one HSM signer, a simulated AWS, an Ethereum node and the host",
+        "Starting two enclave signers, one HSM signer, a witness, a simulated AWS, an Ethereum node and the host",
         "nothing yet; every one of them is a process of its own",
     )
     world.cluster.start()

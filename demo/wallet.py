@@ -22,9 +22,12 @@ from strongroom_client.wallets import Verified
 ECDSA = "dkls23-secp256k1"
 
 
-def order_wallet(world: World, scheme: str) -> Verified:
-    """Officers sign an order; the signers deal the key; the client verifies the wallet."""
-    verified = world.cluster.create_wallet(scheme)
+def order_wallet(world: World, scheme: str, *, witnessed: bool = False) -> Verified:
+    """Officers sign an order; the signers deal the key; the client verifies the wallet.
+
+    witnessed: with journals. The attacks end requests halfway, whose nonces journals would keep for them.
+    """
+    verified = world.cluster.create_wallet(scheme, witnessed=witnessed)
     world.result.wallet(verified)
     return verified
 

@@ -177,6 +177,9 @@ CODES: Final[dict[str, Code]] = {
         "conflict", "Another request uses up the same: wait for it, or replace it by an intent that says so."
     ),
     "nonce_gap": Code("conflict", "Send the transaction with the next nonce first."),
+    "no_witnesses": Code(
+        "refused", "Use a wallet whose order names witnesses: replacements, waivers and limits over time take journals."
+    ),
     "journal_full": Code("busy", "Wait until requests of this wallet are past every window of a policy."),
     "journal_accounts": Code(
         "refused", "Sign from an address of the wallet that was used before, or create another wallet for more."

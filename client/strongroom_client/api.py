@@ -82,6 +82,17 @@ class Api:
     def standings(self, wallet: str, nonce: bytes) -> Json:
         return self._post(f"/v1/wallets/{wallet}/standings", {"nonce": nonce.hex()})
 
+    def journals(self, wallet: str) -> Json:
+        return self._get(f"/v1/wallets/{wallet}/journals")
+
+    def level_journals(self, wallet: str) -> Json:
+        """As `journals`, after those that answer have joined and heard each other as far as they can."""
+        return self._post(f"/v1/wallets/{wallet}/journals", {}, CEREMONY_TIMEOUT)
+
+    def waive(self, wallet: str, waiver: bytes) -> Json:
+        """Which journals took it: a journal takes a waiver once."""
+        return self._post(f"/v1/wallets/{wallet}/waivers", {"waiver": waiver.hex()})
+
     def requests(self, wallet: str) -> list[Json]:
         """The newest hundred."""
         return _listed(self._get("/v1/requests", {"wallet": wallet}), "requests")

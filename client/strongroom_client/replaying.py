@@ -12,7 +12,7 @@ from strongroom.policy.replay import Past, Replayed
 from strongroom.wallet.certificate import Body
 from strongroom_client.api import Json, unhex
 
-_SIGNED = frozenset({"signed", "broadcast", "included", "confirmed", "unknown"})
+_SIGNED = frozenset({"signed", "broadcast", "included", "confirmed", "unknown", "replaced"})
 
 
 def past(requests: Iterable[Json], body: Body) -> tuple[list[Past], list[str]]:

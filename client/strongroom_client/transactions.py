@@ -48,8 +48,9 @@ _VALUE: Final = re.compile(r"([0-9]{1,78})(?:\.([0-9]{0,78}))? *([a-z]*)")
 HANDED_BACK: Final = 5.0
 """Seconds after which what is signed, and has no error, is sent nowhere: a host that has a node sends it at once."""
 
-ENDS: Final = frozenset({"confirmed", "refused", "failed", "expired"})
+ENDS: Final = frozenset({"confirmed", "replaced", "refused", "failed", "expired"})
 SETTLED: Final = ENDS | {"included"}
+MINED: Final = frozenset({"included", "confirmed"})
 SIGNED: Final = frozenset({"signed", "broadcast", "included", "confirmed"})
 
 
@@ -111,11 +112,11 @@ def prepare(
     return transaction, found
 
 
-def require_allowed(policy: Policy, effects: Effects, shown: Sequence[Proof] = ()) -> None:
+def require_allowed(policy: Policy, effects: Effects, shown: Sequence[Proof] = (), *, replaces: bool = False) -> None:
     """Lease, freeze and history are for the signers to judge, who know what officers directed since, and what was
-    signed; all else is judged here. Raises Refusal."""
+    signed; all else is judged here. replaces: whether it takes the place of another request. Raises Refusal."""
     now = int(time.time())
-    circumstances = Circumstances(now, renewed=max(now + 1, policy.issued), proofs=shown)
+    circumstances = Circumstances(now, renewed=max(now + 1, policy.issued), proofs=shown, replaces=replaces)
     decide(policy.anywhere(), effects, circumstances, NO_HISTORY)
 
 
@@ -142,10 +143,12 @@ def sign_intent(
     path: tuple[int, ...] = (),
     life: int = LIFE,
     policy: Policy | None = None,
+    replaces: bytes | None = None,
 ) -> SignedIntent:
     """An intent over exactly this payload, signed by the requester.
 
-    chain: as effects name it; empty for `message`. policy: the one in force; None for the order's.
+    chain: as effects name it; empty for `message`. policy: the one in force; None for the order's. replaces: the
+    request whose place it takes.
     """
     intent = Intent(
         wallet=body.wallet,
@@ -157,6 +160,7 @@ def sign_intent(
         policy=(policy or body.order.order.policy).digest(),
         chain=chain,
         path=path,
+        replaces=replaces,
     )
     return SignedIntent(intent, requester.sign(intent_signing_bytes(intent.intent_id)))
 

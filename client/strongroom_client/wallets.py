@@ -6,6 +6,7 @@ The rules, in the order in which they are applied; only then is an address shown
  2. Its order is signed by the quorum of the officers pinned here                              order_not_signed
  3. The wallet id follows from order, transcript and key; test signatures cover every signer    bad_certificate
  4. Exactly the roster's signers answered a nonce that was drawn here, just now                 bad_certificate
+    Where no address is shown, t of them are enough (`verify_for_use`)
  5. Each answer is evidence that leads to the roster's root for that signer, at our clock       evidence_*
  6. Each is bound to our nonce, the hash of this very body, and its epoch               evidence_nonce, _binding
  7. Each program is the one the roster pins                                           evidence_measurement
@@ -69,12 +70,22 @@ def wallet_name(answer: Json) -> str:
 
 def verify(api: Api, wallet: str, *, officers: Officers, mode: Mode) -> Verified:
     """All rules above, with a fresh nonce and this machine's clock. Raises Refusal."""
+    return _verify(api, wallet, officers, mode, every=True)
+
+
+def verify_for_use(api: Api, wallet: str, *, officers: Officers, mode: Mode) -> Verified:
+    """As `verify`, to sign with a wallet and not to pay into it: while n - t signers are away, t of them vouch. One of
+    any t is honest, and vouches for no wallet but the one that it holds a share of. Raises Refusal."""
+    return _verify(api, wallet, officers, mode, every=False)
+
+
+def _verify(api: Api, wallet: str, officers: Officers, mode: Mode, *, every: bool) -> Verified:
     certificate = Certificate.decode(api.certificate(wallet))
     body = check_body(certificate, wallet, officers=officers, mode=mode)
     nonce = secrets.token_bytes(32)
     answers = api.attestations(wallet, nonce)
     at = int(time.time())
-    verified = check_answers(certificate, body, answers, nonce=nonce, at=at)
+    verified = check_answers(certificate, body, answers, nonce=nonce, at=at, every=every)
     check_shown(api.wallet(wallet), verified)
     return verified
 
@@ -90,16 +101,22 @@ def check_body(certificate: Certificate, wallet: str, *, officers: Officers, mod
     return verify_body(body, officers)
 
 
-def check_answers(certificate: Certificate, body: Body, answers: Sequence[Json], *, nonce: bytes, at: int) -> Verified:
+def check_answers(
+    certificate: Certificate, body: Body, answers: Sequence[Json], *, nonce: bytes, at: int, every: bool = True
+) -> Verified:
+    """every: whether all signers must have answered, or t."""
     # 4
     order = body.order.order
     by_name = {answer.get("signer"): answer for answer in answers}
-    if len(by_name) != len(answers) or set(by_name) != set(order.names):
+    enough = len(by_name) >= (len(order.names) if every else order.threshold)
+    if len(by_name) != len(answers) or not set(by_name) <= set(order.names) or not enough:
         missing = ", ".join(sorted(set(order.names) - set(map(str, by_name)))) or "nobody, but others did"
         raise Refusal("bad_certificate", f"not exactly the roster's signers vouched for the wallet; missing: {missing}")
     user_data = attested_user_data(certificate_hash(certificate.body), body.epoch)
     statements = []
     for member in order.roster:
+        if member.name not in by_name:
+            continue
         document = unhex(by_name[member.name], "document")
         statements.append((member, check_evidence(document, member, order.mode, nonce, user_data, at)))
     return Verified(body, tuple(statements), nonce, at)

@@ -1,8 +1,7 @@
-"""A signed transaction's way onto its chain: broadcast, inclusion, confirmations, and back after a reorganisation."""
+"""A signed transaction's way onto its chain: filled in, broadcast, and then followed (`following`)."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,26 +10,15 @@ from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.policy.document import Policy
-from strongroom_host.ethereum import Node, Receipt
+from strongroom_host.following import Chain, Following
 from strongroom_host.problems import Problem, members
 from strongroom_host.storage.requests import Request, Requests
-from strongroom_host.storage.states import State
 from strongroom_host.storage.wallets import Wallet
-
-_log = logging.getLogger(__name__)
 
 CALL_MARGIN = 5
 """A fifth of the estimated gas is added to calls: what they do may depend on the block."""
 
 TRANSFER_GAS = 21_000
-
-
-@dataclass(frozen=True)
-class Chain:
-    """confirmations: blocks, the transaction's own counted, after which it is taken as final."""
-
-    node: Node
-    confirmations: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +47,7 @@ class Chains:
     def __init__(self, chains: Mapping[int, Chain], requests: Requests) -> None:
         self._chains = chains
         self._requests = requests
+        self._following = Following(requests)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -125,48 +114,4 @@ class Chains:
     def refresh(self, request: Request) -> Request:
         """The request as its chain has it now. A node that is out of reach changes nothing."""
         chain = None if request.chain_id is None else self._chains.get(request.chain_id)
-        if chain is None or request.hash is None or request.state not in ("broadcast", "included"):
-            return request
-        try:
-            receipt = chain.node.receipt(request.hash)
-            head = 0 if receipt is None else chain.node.head()
-        except Refusal as refusal:
-            _log.warning("request %s not refreshed: %s", request.request, refusal)
-            return request
-        try:
-            if receipt is not None:
-                return self._seen(request, chain, receipt, head)
-            return self._lost(request, chain) if request.state == "included" else request
-        except Refusal as refusal:
-            _log.info("request %s was refreshed by somebody else: %s", request.request, refusal)
-        return self._requests.get(request.request)
-
-    def _seen(self, request: Request, chain: Chain, receipt: Receipt, head: int) -> Request:
-        depth = max(head - receipt.block + 1, 1)
-        changed = {
-            "block": receipt.block,
-            "block_hash": receipt.block_hash,
-            "confirmations": depth,
-            "status": "succeeded" if receipt.succeeded else "reverted",
-        }
-        final = depth >= chain.confirmations
-        path: list[State] = []
-        if request.state == "broadcast":
-            path.append("included")
-        if final:
-            path.append("confirmed")
-        before = (request.block, request.block_hash, request.confirmations)
-        if not path and before == (receipt.block, receipt.block_hash, depth):
-            return request
-        return self._requests.move(request, path[-1] if path else None, via=path[:-1], changed=changed)
-
-    def _lost(self, request: Request, chain: Chain) -> Request:
-        reason = f"block {request.block} is no longer in the chain, or no longer has the transaction"
-        gone = {"block": None, "block_hash": None, "confirmations": 0, "status": None}
-        after = self._requests.move(request, "broadcast", reason=reason, changed=gone)
-        if request.raw is not None:
-            try:
-                chain.node.broadcast(request.raw)
-            except Refusal as refusal:
-                _log.warning("request %s not broadcast again: %s", request.request, refusal)
-        return after
+        return request if chain is None else self._following.refresh(request, chain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,6 +16,7 @@ from strongroom.intent import judge as judging
 from strongroom.intent.finishing import finish
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import Judged
+from strongroom.intent.replacing import require_replacement, require_witnesses
 from strongroom.policy.document import Policy
 from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wallet.order import SignedOrder
@@ -29,11 +30,23 @@ from strongroom_host.relay.signing import SigningFailed, Task, sign
 from strongroom_host.relay.wallets import Disagreed, Maker
 from strongroom_host.reserved import Known, Reserved
 from strongroom_host.storage.requests import Request, Requests, now_ms
+from strongroom_host.storage.states import State
 from strongroom_host.storage.wallets import Wallet, Wallets
+from strongroom_host.waiving import Waiving
 
 ATTEST_TIMEOUT: Final = 10.0
 
-_DONE: Final = frozenset({"signed", "broadcast", "included", "confirmed"})
+_DONE: Final = frozenset({"signed", "broadcast", "included", "confirmed", "replaced"})
+
+_NOT_REPLACED: Final[Mapping[State, str]] = {
+    "received": "nothing of it was signed yet",
+    "pending": "it waits for approvals, and nothing of it was signed: it ends when its intent expires",
+    "judged": "nothing of it was signed yet",
+    "included": "its transaction is in a block",
+    "confirmed": "its transaction is in a block for good",
+    "replaced": "another transaction of its nonce is in a block",
+}
+"""Why a request in this state is not replaced. A failed or refused one may be: journals may have reserved it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,7 @@ class Custody:
         self.gathering = gathering
         self.maker = Maker(relay, wallets)
         self.directing = Directing(relay, wallets.directives)
+        self.waiving = Waiving(relay, wallets.waivers)
         self._worker = os.getpid() if worker is None else worker
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
@@ -108,7 +122,8 @@ class Custody:
 
     def group(self, wallet: Wallet) -> Group:
         """Whoever holds this wallet, to be asked."""
-        return self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
+        group = self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
+        return replace(group, waived=self.waiving.waived(group.order)) if group.journals else group
 
     def submit(self, submission: Submission) -> tuple[Request, bool]:
         """The request after it was signed, and broadcast where its chain is known; whether it is new."""
@@ -122,7 +137,7 @@ class Custody:
     def retry(self, request: str) -> Request:
         """The very same bytes once more, as far as they have not come yet."""
         with self._alone(request):
-            known = self.requests.get(request)
+            known = self.chains.refresh(self.requests.get(request))
             if known.state == "broadcast":
                 return self.chains.again(known)
             return self._again(request, Submission(known.intent, known.intent_signature))
@@ -155,6 +170,14 @@ class Custody:
             with suppress(Refusal, Problem):
                 return self._again(request, Submission(known.intent, known.intent_signature))
             return self.requests.get(request)
+
+    def resume(self) -> int:
+        """After a start: what has every approval that it waited for is signed. Gives how many were begun."""
+        ready = [each for each in self.requests.pending() if not _overdue(each) and not self.missing(each)]
+        for each in ready:
+            with suppress(Refusal, Problem):
+                self.retry(each.request)
+        return len(ready)
 
     def missing(self, known: Request) -> tuple[str, ...]:
         """What a pending request waits for; nothing in every other state."""
@@ -202,6 +225,7 @@ class Custody:
             policy = directed.policy(intent.policy)
             shown = self._shown(policy, intent, submission, recorded=reserved.recorded)
             judged = _judge(wallet, directed, intent, submission.signature, shown)
+            self._require_replacement(wallet, intent)
             task = replace(self._task(wallet, intent, submission, judged), shown=shown)
             if shown != NOTHING and not reserved.recorded:
                 self.wallets.shown.keep(intent.request.hex(), shown)
@@ -240,6 +264,21 @@ class Custody:
         if any(rule.source is not None for rule in policy.rules):
             return submission.shown
         return Shown(submission.shown.proofs)
+
+    def _require_replacement(self, wallet: Wallet, intent: Intent) -> None:
+        """To fail early, like the judgement: what it replaces may be unknown here, and is not to the journals."""
+        if intent.replaces is None:
+            return
+        order = wallet.signed_order.order
+        require_witnesses(order)
+        known = self.requests.find(intent.replaces.hex())
+        if known is None:
+            return
+        require_replacement(intent, Intent.decode(known.intent), order, wallet.body.keys)
+        known = self.chains.refresh(known)
+        if known.state in _NOT_REPLACED:
+            why = _NOT_REPLACED[known.state]
+            raise Refusal("request_conflict", f"request {known.request} is {known.state}: {why}")
 
     def _gather(self, asked: Asked, reserved: Reserved) -> Gathered:
         """Recorded as pending first, so that an approval has a request to belong to."""
@@ -317,6 +356,7 @@ def _fresh(intent: Intent, submission: Submission) -> Request:
         slot=slot,
         chain_id=chain_id,
         nonce=nonce,
+        replaces=None if intent.replaces is None else intent.replaces.hex(),
         idempotency=submission.idempotency,
         at=now_ms(),
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from strongroom_host.broadcasting import Chain, Chains
+from strongroom_host.broadcasting import Chains
 from strongroom_host.configuration import Configuration
 from strongroom_host.connection import Address
 from strongroom_host.custody import Custody
 from strongroom_host.ethereum import Node
+from strongroom_host.following import Chain
 from strongroom_host.gathering import Gathering
 from strongroom_host.relay.relay import Relay
 from strongroom_host.screening import Screening

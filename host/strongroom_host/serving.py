@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
@@ -30,6 +32,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
+        self._resume: Callable[[], object] = lambda: None
         super().__init__()
 
     def load_config(self) -> None:
@@ -59,15 +62,26 @@ class Server(BaseApplication):  # type: ignore[misc]
         from strongroom_host.api.app import create_app
         from strongroom_host.service import build
 
-        return create_app(build(self._configuration))
+        service = build(self._configuration)
+        self._resume = service.custody.resume
+        return create_app(service)
 
     def _serving(self, worker: Any) -> None:
-        """The first worker says that the host serves, and where: the port may have been left to the system."""
+        """The first worker says that the host serves, and where: the port may have been left to the system. That one,
+        and whichever takes a dead one's place, goes on with requests that have all their approvals."""
+        if worker.age == 1 or worker.age > self._configuration.file.workers:
+            threading.Thread(target=self._go_on, name="resume", daemon=True).start()
         if worker.age != 1:
             return
         where = [_url(each.sock.getsockname()) for each in worker.sockets]
         sys.stdout.write(json.dumps({"ready": True, "listen": where, "pid": worker.ppid}) + "\n")
         sys.stdout.flush()
+
+    def _go_on(self) -> None:
+        try:
+            self._resume()
+        except Exception as error:
+            _log.error("requests that are approved wait on: %s", type(error).__name__, exc_info=error)
 
     def _worker_died(self, _server: Any, worker: Any) -> None:
         database = Database(self._configuration.file.database)

@@ -147,7 +147,7 @@ class Book:
         others = self._conflicting(draft)
         for other in others:
             if not draft.supersedes(other):
-                raise Refusal("journal_conflict", _conflict(draft, other))
+                raise Refusal("journal_conflict", draft.objection(other))
         if draft.replaces is not None and draft.replaces not in {other.request for other in others}:
             raise Refusal("journal_conflict", "it replaces a request that uses up nothing of what it uses up")
         if not known:
@@ -331,11 +331,3 @@ def _unlink(index: dict[T, tuple[Key, ...]], name: T, key: Key) -> None:
 def _place(shape: Shape, spend: Spend) -> Place:
     by_asset, by_rule, by_to = shape
     return spend.asset if by_asset else None, spend.rule if by_rule else None, spend.to if by_to else None
-
-
-def _conflict(draft: Entry, other: Entry) -> str:
-    if draft.replaces is None:
-        return f"request {other.request.hex()} uses up the same; an intent that replaces it must say so"
-    if draft.fee <= other.fee:
-        return f"it pays no more than request {other.request.hex()}, which it would replace"
-    return f"it does neither the same as request {other.request.hex()} nor nothing"

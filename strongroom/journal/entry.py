@@ -116,6 +116,17 @@ class Entry:
         same = self.cancels or self.meaning == other.meaning
         return self.replaces is not None and same and self.fee > other.fee
 
+    def objection(self, other: Entry) -> str:
+        """In words, where this does not supersede the other one."""
+        if self.replaces is None:
+            return f"request {other.request.hex()} uses up the same; an intent that replaces it must say so"
+        if self.fee <= other.fee:
+            return (
+                f"its fee of at most {self.fee} is no higher than the {other.fee} of request {other.request.hex()}, "
+                "which it would replace"
+            )
+        return f"it does neither the same as request {other.request.hex()} nor nothing"
+
     def counts_for(self, other: Entry) -> bool:
         """Whether the other need not be counted beside this one: they spend the same, and only one can happen. This one
         is the later, or what is counted would leave its window early."""

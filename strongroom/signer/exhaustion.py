@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from strongroom.errors import Refusal
 from strongroom.wire import cbor
@@ -26,7 +26,15 @@ BUCKETS: Final = 60
 """Parts of a window that are forgotten one after the other: it is exact to a sixtieth, on the safe side."""
 
 WARN: Final = 0.8
-"""Of a bound: from there on the log says so."""
+"""Of a bound: when that much is reached it is an event, which log and status show."""
+
+REARM: Final = 0.5
+"""Of a bound: below that it may be approached anew. Else whoever goes back and forth would make an event each time."""
+
+MAX_EVENTS: Final = 16
+"""Of each wallet, the newest."""
+
+Bound = Literal["inflight", "window"]
 
 Key = tuple[bytes, bytes | None]
 """The wallet's order, and the requester's key; None for the wallet as a whole."""
@@ -43,12 +51,32 @@ class Bounds:
     seconds: int = 3600
 
 
+@dataclass(frozen=True)
+class Event:
+    """A bound that will refuse soon. at: Unix seconds. requester: None where it is the wallet's as a whole. used, most:
+    signatures."""
+
+    at: int
+    requester: bytes | None
+    bound: Bound
+    used: int
+    most: int
+
+    def value(self) -> list[cbor.Value]:
+        return [self.at, self.requester, self.bound, self.used, self.most]
+
+
 @dataclass
 class _Use:
+    """warned: bounds that were approached, and not left far behind since."""
+
     inflight: int = 0
     spent: int = 0
     buckets: deque[list[int]] = field(default_factory=deque)
-    warned: bool = False
+    warned: set[Bound] = field(default_factory=set)
+
+    def of(self, bound: Bound) -> int:
+        return self.inflight if bound == "inflight" else self.spent
 
     def add(self, bucket: int, cost: int) -> None:
         self.spent += cost
@@ -82,6 +110,8 @@ class Meter:
         self.bounds = bounds or Bounds()
         self._uses: dict[Key, _Use] = {}
         self._forgot = 0
+        self._events: dict[bytes, deque[Event]] = {}
+        self._refused: Counter[bytes] = Counter()
         self._lock = threading.Lock()
 
     def begin(self, load: Load, now: int) -> None:
@@ -95,7 +125,7 @@ class Meter:
                 use = self._uses.setdefault(key, _Use())
                 use.inflight += load.signatures
                 use.add(self._bucket(now), load.cost)
-                self._warn(key, use)
+                self._warn(key, use, now)
 
     def require(self, load: Load, now: int) -> None:
         """Raises what `begin` would, and counts nothing."""
@@ -109,6 +139,7 @@ class Meter:
         with self._lock:
             for key in load.keys:
                 self._uses[key].inflight -= load.signatures
+                self._rearm(key, self._uses[key])
 
     def status(self, order: bytes, now: int) -> dict[str, cbor.Value]:
         """Counters of one wallet and its requesters, as `status` shows them."""
@@ -127,6 +158,8 @@ class Meter:
                 "most": [self.bounds.wallet_inflight, self.bounds.wallet_window],
                 "requesters": rows,
                 "requester_most": [self.bounds.requester_inflight, self.bounds.requester_window],
+                "refused": self._refused[order],
+                "events": [each.value() for each in self._events.get(order, ())],
             }
 
     def _bucket(self, now: int) -> int:
@@ -141,37 +174,44 @@ class Meter:
         for key, use in list(self._uses.items()):
             while use.buckets and use.buckets[0][0] < oldest:
                 use.spent -= use.buckets.popleft()[1]
-            if use.spent < WARN * self._most(key)[1]:
-                use.warned = False
+            self._rearm(key, use)
             if not use.buckets and not use.inflight:
                 del self._uses[key]
 
-    def _most(self, key: Key) -> tuple[int, int]:
+    def _most(self, key: Key) -> Mapping[Bound, int]:
         own = self.bounds
         if key[1] is None:
-            return own.wallet_inflight, own.wallet_window
-        return own.requester_inflight, own.requester_window
+            return {"inflight": own.wallet_inflight, "window": own.wallet_window}
+        return {"inflight": own.requester_inflight, "window": own.requester_window}
 
     def _require(self, key: Key, load: Load) -> None:
-        use, (inflight, window) = self._uses.get(key, _Use()), self._most(key)
+        use, most = self._uses.get(key, _Use()), self._most(key)
         whose = "this wallet" if key[1] is None else "this requester"
-        if use.inflight + load.signatures > inflight:
-            reason = f"{use.inflight} signatures of {whose} are in flight, of at most {inflight}"
+        if use.inflight + load.signatures > most["inflight"]:
+            self._refused[key[0]] += 1
+            reason = f"{use.inflight} signatures of {whose} are in flight, of at most {most['inflight']}"
             raise Refusal("ceremony_limit", reason)
-        if use.spent + load.cost > window:
-            reason = f"{use.spent} signatures of {whose} within {self.bounds.seconds} s, of at most {window}"
+        if use.spent + load.cost > most["window"]:
+            self._refused[key[0]] += 1
+            reason = f"{use.spent} signatures of {whose} within {self.bounds.seconds} s, of at most {most['window']}"
             raise Refusal("ceremony_rate", reason)
 
-    def _warn(self, key: Key, use: _Use) -> None:
-        window = self._most(key)[1]
-        if use.spent >= WARN * window and not use.warned:
-            use.warned = True
-            whose = "all requesters" if key[1] is None else f"requester {key[1].hex()[:16]}"
-            _log.warning(
-                "order %s: %d of %d signatures within %d seconds are used up by %s; further ones will be refused",
-                key[0].hex()[:16],
-                use.spent,
-                window,
-                self.bounds.seconds,
-                whose,
-            )
+    def _rearm(self, key: Key, use: _Use) -> None:
+        if use.warned:
+            most = self._most(key)
+            use.warned = {bound for bound in use.warned if use.of(bound) >= REARM * most[bound]}
+
+    def _warn(self, key: Key, use: _Use, now: int) -> None:
+        for bound, most in self._most(key).items():
+            if use.of(bound) >= WARN * most and bound not in use.warned:
+                use.warned.add(bound)
+                event = Event(now, key[1], bound, use.of(bound), most)
+                self._events.setdefault(key[0], deque(maxlen=MAX_EVENTS)).append(event)
+                _log.warning(
+                    "order %s: %d of %d signatures %s by %s; further ones will be refused",
+                    key[0].hex()[:16],
+                    event.used,
+                    most,
+                    "are in flight" if bound == "inflight" else f"within {self.bounds.seconds} seconds are used up",
+                    "all requesters" if key[1] is None else f"requester {key[1].hex()[:16]}",
+                )

@@ -15,6 +15,7 @@ from strongroom.channel.session import Binding, route
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.intent.judge import Judged
+from strongroom.intent.replacing import require_witnesses
 from strongroom.journal.acknowledgement import Acknowledgement
 from strongroom.journal.entry import Candidate
 from strongroom.journal.journal import Journal, Reserved
@@ -167,9 +168,9 @@ class Journals:
         """
         probe = _Probe()
         judged = judge(probe)
-        if intent.replaces is not None and wallet.order.quorum is None:
-            # Nobody could see that it conflicts with what it replaces, and is counted in its place rightly.
-            raise Refusal("journal_conflict", "without witnesses nobody knows what it would replace: name none")
+        if intent.replaces is not None:
+            # Else nobody could see that it conflicts with what it replaces, and is counted in its place rightly.
+            require_witnesses(wallet.order)
         admit(judged)
 
         def spends(history: History) -> Sequence[Spend]:
@@ -235,7 +236,7 @@ def _journal(wallet: Wallet) -> Journal:
     return wallet.journal
 
 
-def status(wallet: Wallet) -> Mapping[str, cbor.Value] | None:
+def status(wallet: Wallet, now: int) -> Mapping[str, cbor.Value] | None:
     journal = wallet.journal
     if journal is None:
         return None
@@ -245,6 +246,7 @@ def status(wallet: Wallet) -> Mapping[str, cbor.Value] | None:
         "digest": journal.book.digest(),
         "entries": len(journal.book),
         "sequence": journal.chain.sequence,
+        "waived": None if (waiver := journal.waiver(now)) is None else waiver.expiry,
     }
 
 

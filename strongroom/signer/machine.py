@@ -126,7 +126,7 @@ class Signer:
             "phase": wallet.phase,
             "scheme": wallet.order.scheme,
             "paired": paired,
-            "journal": journals.status(wallet),
+            "journal": journals.status(wallet, now),
             "channels": [list(row) for row in wallet.links.expiries()],
             "load": self._ceremonies.meter.status(wallet.order_id, now),
         }

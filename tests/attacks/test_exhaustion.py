@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from strongroom.errors import Refusal
 from strongroom.signer.ceremonies import MAX_IDLE, MAX_INFLIGHT
-from strongroom.signer.exhaustion import BUCKETS, SETUP, Bounds, Load, Meter
+from strongroom.signer.exhaustion import BUCKETS, MAX_EVENTS, SETUP, Bounds, Load, Meter
 from tests.signer.cluster import Cluster, Run, loaded
 from tests.signer.test_several_signatures import spending
 from tests.signer.wide import wide
@@ -143,16 +143,31 @@ def test_other_ceremonies_count_by_what_they_cost() -> None:
     refused("ceremony_rate", cluster.pairing("a", "b").start, "a")
 
 
-def test_the_log_warns_before_a_bound_bites(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    """Once for each time that it is approached; and it names the requester, never what was asked for."""
+def test_log_and_status_warn_before_a_bound_bites(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Once for each time that it is approached; and they name the requester, never what was asked for."""
     with caplog.at_level(logging.WARNING, "strongroom.signer.exhaustion"):
         for number in range(SMALL.requester_window):
             run = start(cluster)
             cluster["a"].call("ceremony.abort", ceremony=run.identifier("a"))
-            assert len(caplog.records) == (number + 1 >= 0.8 * SMALL.requester_window)
+            assert len(caplog.records) == len(load(cluster)["events"]) == (number + 1 >= 0.8 * SMALL.requester_window)
         refused("ceremony_rate", start, cluster)
     (record,) = caplog.records
-    assert f"requester {REQUESTER.hex()[:16]}" in record.getMessage() and "16 of 20" in record.getMessage()
+    said = record.getMessage()
+    assert f"requester {REQUESTER.hex()[:16]}" in said and "16 of 20" in said and "used up" in said
+    found = load(cluster)
+    assert [each[1:] for each in found["events"]] == [[REQUESTER, "window", 16, 20]]
+    assert found["events"][0][0] == cluster["a"].clock.time and found["refused"] == 1
+
+
+def test_the_bound_in_flight_warns_too(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "strongroom.signer.exhaustion"):
+        for _ in range(SMALL.requester_inflight):
+            assert load(cluster)["events"] == []
+            start(cluster)
+        start(cluster, OTHER)
+    events = [[REQUESTER, "inflight", 4, 4], [None, "inflight", 5, 6]]
+    assert [each[1:] for each in load(cluster)["events"]] == events
+    assert all("are in flight" in record.getMessage() for record in caplog.records) and len(caplog.records) == 2
 
 
 def test_status_shows_the_counters(cluster: Cluster) -> None:
@@ -166,6 +181,8 @@ def test_status_shows_the_counters(cluster: Cluster) -> None:
         "most": [6, 30],
         "requesters": sorted([[REQUESTER, 1, 1], [OTHER, 1, 2]]),
         "requester_most": [4, 20],
+        "refused": 0,
+        "events": [],
     }
 
 
@@ -215,6 +232,31 @@ def test_a_clock_that_is_set_back_gives_nothing_back() -> None:
         meter.end(one)
     refused("ceremony_rate", meter.begin, one, 100)
     refused("ceremony_rate", meter.begin, one, 5000)
+
+
+def test_one_event_for_each_time_that_a_bound_is_approached() -> None:
+    """Back and forth about the mark is one; well below and back again is another. Only the newest are kept."""
+    meter, one = Meter(Bounds(wallet_inflight=10)), Load(b"order")
+
+    def events() -> int:
+        found = meter.status(b"order", 0)["events"]
+        assert isinstance(found, list)
+        return len(found)
+
+    for _ in range(8):
+        meter.begin(one, 0)
+    assert events() == 1
+    for _ in range(5):
+        meter.end(one)
+        meter.begin(one, 0)
+    assert events() == 1
+    for approach in range(2, MAX_EVENTS + 5):
+        for _ in range(4):
+            meter.end(one)
+        for _ in range(4):
+            meter.begin(one, 0)
+        assert events() == min(approach, MAX_EVENTS)
+    assert meter.status(b"another", 0)["events"] == []
 
 
 def test_memory_is_bounded_by_time() -> None:

@@ -114,6 +114,29 @@ def test_one_signer_missing(custody: Custody) -> None:
     assert refused.code == "bad_certificate" and "enclave-3" in refused.reason
 
 
+@pytest.mark.parametrize(("count", "code"), [(3, None), (2, None), (1, "bad_certificate"), (0, "bad_certificate")])
+def test_to_sign_with_a_wallet_as_many_vouch_as_sign(custody: Custody, count: int, code: str | None) -> None:
+    """A signer that is down for good stops nobody; fewer than t may all be the host's."""
+
+    def verified() -> int:
+        with custody.api() as api:
+            known = wallets.verify_for_use(api, custody.wallet, officers=custody.officers, mode=custody.mode)
+            return len(known.statements)
+
+    custody.lies["attestations"] = lambda honest: {"attestations": honest["attestations"][3 - count :]}
+    if code is None:
+        assert verified() == count
+    else:
+        with pytest.raises(Refusal) as raised:
+            verified()
+        assert raised.value.code == code
+    stranger = [{**row, "signer": f"stranger-{at}"} for at, row in enumerate(custody.attest(bytes(32)))]
+    custody.lies["attestations"] = lambda honest: {"attestations": honest["attestations"][:2] + stranger[:1]}
+    with pytest.raises(Refusal) as raised:
+        verified()
+    assert raised.value.code == "bad_certificate"
+
+
 def test_one_signer_answers_for_another(custody: Custody) -> None:
     """Both run the same image; the configuration in PCR16, which holds the name, tells them apart."""
 

@@ -182,7 +182,8 @@ def test_up_ends_with_everything_it_started(tmp_path: Path, number: signal.Signa
         child.wait(30)
         raise
     pids = list(started["processes"].values())
-    assert len(pids) == 5 and all(alive(pid) for pid in pids)
+    assert len(pids) == 7 and all(alive(pid) for pid in pids)
+    assert list(started["witnesses"]) == ["witness-1"]
     os.kill(child.pid, number)
     assert child.wait(30) == 0
     assert not any(alive(pid) for pid in pids)

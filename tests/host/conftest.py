@@ -11,8 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from strongroom_host.api.app import create_app
-from strongroom_host.broadcasting import Chain, Chains
+from strongroom_host.broadcasting import Chains
 from strongroom_host.custody import Custody
+from strongroom_host.following import Chain
 from strongroom_host.gathering import Gathering
 from strongroom_host.relay import signing
 from strongroom_host.relay.relay import Relay

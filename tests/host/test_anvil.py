@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,9 +13,10 @@ from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom_client.cluster import chain
 from strongroom_client.cluster.chain import CHAIN_ID
-from strongroom_host.broadcasting import Chain, Prepared
+from strongroom_host.broadcasting import Prepared
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.ethereum import Node
+from strongroom_host.following import Chain
 from strongroom_host.storage.requests import Request
 from strongroom_host.storage.wallets import Wallet
 from tests.host.conftest import Host
@@ -85,6 +87,32 @@ def test_three_transfers_in_one_block_and_a_reorganisation(
     assert {request.state for request in final} == {"confirmed"}
     assert [request.hash for request in final] == [request.hash for request in sent]
     assert anvil.balance("0x" + RECIPIENT.hex()) == before + 3 * 10**15
+
+
+def test_a_faster_one_in_its_place_and_a_reorganisation(
+    world: World, custody: Custody, funded: Wallet, anvil: chain.Chain
+) -> None:
+    """Signers without a journal sign both: the chain takes one, and gives it back for a while."""
+    before = anvil.balance("0x" + RECIPIENT.hex())
+    anvil.call("evm_setAutomine", False)
+    snapshot = anvil.call("evm_snapshot")
+    prepared = custody.chains.prepare(funded, RECIPIENT, 10**15, b"", None)
+    slow = send(world, custody, funded, prepared)
+    old = prepared.transaction
+    better = replace(old, max_fee=2 * old.max_fee, max_priority_fee=2 * old.max_priority_fee)
+    fast = send(world, custody, funded, Prepared(better))
+
+    def states() -> list[str]:
+        return [custody.look(each.request).state for each in (slow, fast)]
+
+    assert states() == ["broadcast", "broadcast"]
+    anvil.mine()
+    assert states() == ["replaced", "included"]
+    anvil.call("evm_revert", snapshot)
+    assert states() == ["broadcast", "broadcast"]
+    anvil.mine(4)
+    assert states() == ["replaced", "confirmed"]
+    assert anvil.balance("0x" + RECIPIENT.hex()) == before + 10**15
 
 
 def test_a_node_that_forgot_is_given_the_transaction_again(

@@ -215,6 +215,13 @@ def test_too_few_signers(client: FlaskClient, world: World, wallet: Wallet) -> N
     assert answer.headers["Retry-After"] == "1"
 
 
+def test_a_wallet_without_witnesses_has_no_journals(client: FlaskClient, wallet: Wallet) -> None:
+    path = f"/v1/wallets/{wallet.wallet}/journals"
+    for answer in (client.get(path), client.post(path, json={})):
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "no_witnesses")
+    assert client.post(f"/v1/wallets/{wallet.wallet}/waivers", json={"waiver": "00"}).status_code == 400
+
+
 def test_prepare_without_a_node(client: FlaskClient, wallet: Wallet) -> None:
     sent = {"to": "0x70997970c51812dc3a010c7d01b50e0d17dc79c8", "value": "1"}
     problem(client.post(f"/v1/wallets/{wallet.wallet}/prepare", json=sent), 403, "policy_chain")

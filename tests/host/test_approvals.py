@@ -384,3 +384,18 @@ def test_a_machine_is_asked_once_and_people_after_it(world: World, screened: Cus
     for each in (ALICE, BOB):
         last = screened.approve(waiting.request, approval(waiting, by=each))
     assert last.state == "signed" and len(screen.asked) == 1
+
+
+def test_a_host_that_died_after_the_last_approval_goes_on_when_it_starts(
+    world: World, custody: Custody, wallet: Wallet, host: Host
+) -> None:
+    """What still waits, waits on."""
+    complete, waiting = submit(custody, world, wallet), submit(custody, world, wallet)
+    for request, people in ((complete, (ALICE, BOB)), (waiting, (ALICE,))):
+        for person in people:
+            custody.gathering.kept.add(request.request, approval(request, by=person))
+    restarted = host()
+    assert restarted.resume() == 1
+    assert restarted.requests.get(complete.request).state == "signed"
+    assert restarted.requests.get(waiting.request).state == "pending"
+    assert restarted.resume() == 0

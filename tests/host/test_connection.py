@@ -299,7 +299,12 @@ def test_a_forked_child_opens_its_own(fake: Faker, lines: Lines, monkeypatch: py
         connection.close()
 
 
-@pytest.mark.parametrize("greeting", [b"OK 8\n", b"", b"no\n", b"x" * 64])
+def test_a_devices_greeting_names_the_hosts_port(fake: Faker, lines: Lines) -> None:
+    """Firecracker's and QEMU's say which port of the host's the call has; a process has none, and says its own."""
+    assert lines.ask(fake(echo, b"OK 1073741824\n"), b"hello") == b"hello"
+
+
+@pytest.mark.parametrize("greeting", [b"OK\n", b"OK \n", b"OK 7a\n", b"OK 12345678901\n", b"", b"no\n", b"x" * 64])
 def test_another_greeting_is_no_signer(fake: Faker, lines: Lines, greeting: bytes) -> None:
     signer = fake(lambda sock, _: sock.close(), greeting)
     with pytest.raises(Refusal) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,10 +12,11 @@ import pytest
 from strongroom import schemes
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
-from strongroom_host.broadcasting import Chain
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.ethereum import Fees, Node, Receipt
+from strongroom_host.following import Chain
 from strongroom_host.problems import Problem
+from strongroom_host.storage.requests import Request
 from strongroom_host.storage.wallets import Wallet
 from tests.host.conftest import Host
 from tests.host.world import CHAIN_ID, RECIPIENT, Handle, Twist, World
@@ -233,3 +235,77 @@ def test_a_second_transaction_of_a_nonce_waits_for_the_first(world: World, chain
     assert refused.value.code == "outcome_unknown" and caught.value.request in refused.value.reason
     assert chained.retry(caught.value.request).state == "broadcast"
     assert chained.submit(Submission(*world.transfer(ecdsa.body.wallet, value=2)))[0].state == "broadcast"
+
+
+def two_of_one_nonce(world: World, chained: Custody, ecdsa: Wallet) -> tuple[Request, Request]:
+    """Both signed, and with the node."""
+    wallet = ecdsa.body.wallet
+    first, _ = chained.submit(Submission(*world.transfer(wallet, value=1)))
+    second, _ = chained.submit(Submission(*world.transfer(wallet, value=2)))
+    assert (first.state, second.state) == ("broadcast", "broadcast")
+    return first, second
+
+
+def states(chained: Custody, *requests: Request) -> list[str]:
+    return [chained.look(each.request).state for each in requests]
+
+
+def test_one_of_two_is_mined_and_the_other_is_replaced(
+    world: World, fake: FakeNode, chained: Custody, ecdsa: Wallet
+) -> None:
+    first, second = two_of_one_nonce(world, chained, ecdsa)
+    assert states(chained, first, second) == ["broadcast", "broadcast"]
+    fake.mined[str(second.hash)] = 16
+    assert states(chained, first, second) == ["replaced", "included"]
+    assert second.request in str(chained.look(first.request).history[-1][2])
+    assert chained.retry(first.request).state == "replaced" and len(fake.pool) == 2
+    fake.answers["eth_blockNumber"] = hex(18)
+    assert states(chained, second, first) == ["confirmed", "replaced"]
+    fake.down = True
+    assert states(chained, first, second) == ["replaced", "confirmed"]
+
+
+def test_what_a_reorganisation_gives_back(world: World, fake: FakeNode, chained: Custody, ecdsa: Wallet) -> None:
+    """The one that somebody wanted in the other's place is sent again, and not the other one."""
+    first, second = two_of_one_nonce(world, chained, ecdsa)
+    fake.mined[str(second.hash)] = 16
+    assert states(chained, second, first) == ["included", "replaced"]
+    fake.mined.clear()
+    assert states(chained, first) == ["broadcast"]
+    assert fake.pool == [first.raw, second.raw, second.raw]
+    assert chained.requests.get(second.request).state == "broadcast"
+    # In the new chain it is the first one that was mined, and then a block later the second one after all.
+    fake.mined[str(first.hash)] = 17
+    assert states(chained, second, first) == ["replaced", "included"]
+    fake.mined.clear()
+    fake.mined[str(second.hash)] = 18
+    assert states(chained, first, second) == ["replaced", "included"]
+    assert len(fake.pool) == 3 and chained.requests.get(first.request).block is None
+
+
+def test_what_nobody_knows_and_what_no_node_took_is_replaced_too_and_comes_back(
+    world: World, fake: FakeNode, chained: Custody, ecdsa: Wallet
+) -> None:
+    first, second = two_of_one_nonce(world, chained, ecdsa)
+    left = []
+    for name, state in (("66" * 16, "signed"), ("77" * 16, "unknown")):
+        crashed: dict[str, Any] = {
+            "request": name,
+            "state": state,
+            "history": (("received", 1, None), (state, 1, None)),
+        }
+        assert chained.requests.reserve(replace(first, **crashed, hash=None, worker=None))
+        left.append(chained.requests.get(name))
+    fake.mined[str(second.hash)] = 16
+    assert states(chained, *left) == ["replaced", "replaced"]
+    fake.mined.clear()
+    assert states(chained, *left) == ["signed", "unknown"]
+
+
+def test_a_replacement_is_refused_where_no_journal_could_know(world: World, chained: Custody, ecdsa: Wallet) -> None:
+    """By the host already, which says what it takes."""
+    wallet = ecdsa.body.wallet
+    first, _ = chained.submit(Submission(*world.transfer(wallet)))
+    with pytest.raises(Problem) as caught:
+        chained.submit(Submission(*world.transfer(wallet, value=2, replaces=bytes.fromhex(first.request))))
+    assert caught.value.cause.code == "no_witnesses" and "witness" in caught.value.cause.remedy

@@ -123,11 +123,37 @@ def test_no_second_transaction_of_a_nonce_while_one_may_be_signed(requests: Requ
     assert requests.reserve(request(3, slot="w:1:1"))
 
 
+@pytest.mark.parametrize("left", ["signing", "unknown"])
+def test_only_a_declared_replacement_of_exactly_that_one_is_begun(requests: Requests, left: State) -> None:
+    first, second = request(1, at=left, slot="w:1:0"), request(2, slot="w:1:0", replaces=request(1).request)
+    requests.reserve(first)
+    for other in (None, request(9).request):
+        with pytest.raises(Refusal) as caught:
+            requests.reserve(replace(second, replaces=other))
+        assert caught.value.code == "outcome_unknown" and first.request in caught.value.reason
+    assert requests.reserve(second)
+    # Of three in a row the last one names the second, whatever became of that.
+    requests.move(second, "failed", changed={"worker": None})
+    assert requests.reserve(request(3, slot="w:1:0", replaces=second.request))
+    assert requests.replacing(first.request) == [second.request]
+
+
+def test_what_waited_does_not_begin_beside_another_of_its_nonce(requests: Requests) -> None:
+    waiting = request(1, at="pending", slot="w:1:0", worker=None)
+    requests.reserve(waiting)
+    requests.reserve(request(2, at="unknown", slot="w:1:0"))
+    with pytest.raises(Refusal) as caught:
+        requests.move(waiting, "signing", via=["judged"], free=True)
+    assert caught.value.code == "outcome_unknown" and requests.get(waiting.request) == waiting
+    requests.move(request(2, at="unknown"), "signed")
+    assert requests.move(waiting, "signing", via=["judged"], free=True).state == "signing"
+
+
 def test_the_next_nonce_counts_what_may_still_be_mined(requests: Requests) -> None:
     for number, left in enumerate(STATES):
         slot = f"{'aa' * 32}:1:{10 + number}"
         requests.reserve(request(number, at=left, chain_id=1, nonce=10 + number, slot=slot))
-    mined_or_never = {"received", "judged", "confirmed", "refused", "failed", "expired"}
+    mined_or_never = {"received", "judged", "confirmed", "replaced", "refused", "failed", "expired"}
     highest = max(10 + number for number, left in enumerate(STATES) if left not in mined_or_never)
     assert requests.next_nonce("aa" * 32, 1) == highest + 1
     assert requests.next_nonce("aa" * 32, 2) == 0 and requests.next_nonce("bb" * 32, 1) == 0

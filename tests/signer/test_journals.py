@@ -303,7 +303,7 @@ def test_a_policy_with_windows_is_not_taken_without_witnesses() -> None:
 
 def test_nothing_is_replaced_where_nobody_could_know_what() -> None:
     plain = Cluster(Plan(ED25519)).accept().link().deal().certify()
-    with refused("journal_conflict"):
+    with refused("no_witnesses"):
         plain.signing(plain.intent(replaces=bytes(16)), AB).start()
 
 

@@ -22,7 +22,7 @@ def fetch(api: Api, request: str, *, officers: Officers, mode: Mode) -> Reading:
     wanted = identifier(request)
     answer = api.request(wanted.hex())
     raw, signature = unhex(answer, "intent"), unhex(answer, "intent_signature")
-    wallet = wallets.verify(api, Intent.decode(raw).wallet.hex(), officers=officers, mode=mode).body
+    wallet = wallets.verify_for_use(api, Intent.decode(raw).wallet.hex(), officers=officers, mode=mode).body
     policies = standings.directed(api, wallet).policies
     return read(wanted, raw, signature, wallet, policies, approvals(answer), int(time.time()), proofs(answer))
 

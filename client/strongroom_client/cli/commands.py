@@ -9,8 +9,10 @@ from strongroom_client.cli import (
     approver,
     evidence,
     init,
+    journal,
     message,
     policy,
+    replace,
     review,
     sign,
     signer,
@@ -31,7 +33,10 @@ app.command("init")(init.init)
 app.add_typer(signer.app, name="signer")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(policy.app, name="policy")
+app.add_typer(journal.app, name="journal")
 tx.app.command("sign")(sign.sign)
+tx.app.command("replace")(replace.replace)
+tx.app.command("cancel")(replace.cancel)
 app.add_typer(tx.app, name="tx")
 app.command("approve")(approve.approve)
 app.add_typer(approver.app, name="approver")

@@ -41,7 +41,7 @@ def sign(
     loaded = context(config)
     key = load_requester(loaded, requester, passphrase.source(file, descriptor))
     with loaded.api() as api:
-        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         steps = transactions.parse_path(path)
         signed, finished, answer = messages.sign(api, verified.body, text, key, split(signers), chain=chain, path=steps)
     keys = verified.body.keys

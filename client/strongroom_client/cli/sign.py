@@ -10,9 +10,12 @@ from strongroom.chains.decoders import Kind as What
 from strongroom.chains.explain import CHAINS, Asked
 from strongroom.chains.explain import explain as judge
 from strongroom.errors import Refusal
-from strongroom.intent.intent import KINDS, Kind
-from strongroom_client import standings, transactions, wallets
+from strongroom.intent.intent import KINDS, Intent, Kind
+from strongroom.intent.replacing import require_replacement
+from strongroom.wallet.certificate import Body
+from strongroom_client import replacements, standings, transactions, wallets
 from strongroom_client.accounts import accounts
+from strongroom_client.api import Api
 from strongroom_client.cli import explain, passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
 from strongroom_client.cli.tx import (
@@ -46,6 +49,10 @@ def sign(
         str | None, typer.Option(help="transaction, text or typed-data, where the bytes do not tell.")
     ] = None,
     path: Path = "",
+    replaces: Annotated[
+        str | None,
+        typer.Option(metavar="REQUEST", help="The request whose place it takes, by the same nonce or input."),
+    ] = None,
     signers: Signers = "",
     lists: Lists = None,
     requester: Key = None,
@@ -66,17 +73,21 @@ def sign(
     if family not in CHAINS or not network:
         raise typer.BadParameter(f"one of {', '.join(CHAINS)}, a colon, and the network", param_hint="--chain")
     with loaded.api() as api:
-        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         explained = judge(family, Asked(payload, stated, verified.body, network, steps))
         from_ = accounts(verified.body, chain, (each.path for each in explained.to_sign))
         for sentence in (f"from {', '.join(from_)}", *explained.sentences()):
             progress(sentence)
         policy = standings.in_force(api, verified.body)
         shown = proofs(provers(lists or (), policy), policy, explained.effects)
-        transactions.require_allowed(policy, explained.effects, shown)
+        transactions.require_allowed(policy, explained.effects, shown, replaces=replaces is not None)
+        replaced = None if replaces is None else _replaced(api, verified.body, replaces)
         signed = transactions.sign_intent(
-            verified.body, _kind(family, explained.kind), payload, key, chain=chain, path=steps, policy=policy
-        )
+            verified.body, _kind(family, explained.kind), payload, key, chain=chain, path=steps, policy=policy,
+            replaces=None if replaced is None else replaced.request,
+        )  # fmt: skip
+        if replaced is not None:
+            require_replacement(signed.intent, replaced, verified.order, verified.body.keys)
         answer = transactions.submit(api, verified.body, signed, split(signers), shown)
         say_waiting(answer, signed.intent)
         finished = transactions.check(answer, signed.intent, verified.body)
@@ -88,6 +99,14 @@ def sign(
         print_json(dict(answer) | {"name": rows.get("name"), "result": rows.get("result")})
     else:
         facts({name: str(value) for name, value in rows.items() if value})
+
+
+def _replaced(api: Api, body: Body, request: str) -> Intent:
+    """Raises Refusal."""
+    answer = api.request(request)
+    intent = replacements.read(answer, request)
+    replacements.require_open(api, body, intent, answer)
+    return intent
 
 
 def _kind(family: str, what: What) -> Kind:

@@ -1,4 +1,4 @@
-"""`strongroom tx send|show|wait|retry`; `sign` and `explain` are in files of their own."""
+"""`strongroom tx send|show|wait|retry`; `sign`, `replace`, `cancel` and `explain` are in files of their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from strongroom_client.cli.output import AsJson, Config, context, facts, print_j
 from strongroom_client.context import Context
 from strongroom_client.transactions import Transfer
 
-app = typer.Typer(help="Transactions: send, sign, show, wait, explain.", no_args_is_help=True)
+app = typer.Typer(help="Transactions: send, sign, show, wait, replace, cancel, explain.", no_args_is_help=True)
 app.command()(explain.explain)
 
 Request = Annotated[str, typer.Argument(help="The request's id.")]
@@ -62,15 +62,15 @@ def send(
     key = load_requester(loaded, requester, passphrase.source(file, descriptor))
     asked = Transfer(evm.parse_address(to), transactions.parse_value(value), _hex(data), chain)
     with loaded.api() as api:
-        verified = wallets.verify(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
         progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
         signed, answer = transactions.send(api, verified.body, asked, key, split(signers), lists or ())
         say_waiting(answer, signed.intent)
         if wait:
             answer = transactions.wait(api, request_name(answer), timeout=timeout, progress=progress)
             transactions.check(answer, signed.intent, verified.body)
-    _print(answer, Transaction.decode(signed.intent.payload), as_json)
-    _require_settled(answer, wait)
+    print_request(answer, Transaction.decode(signed.intent.payload), as_json)
+    require_mined(answer, wait)
 
 
 @app.command()
@@ -78,7 +78,7 @@ def send(
 def show(request: Request, config: Config = None, as_json: AsJson = False) -> None:
     """A request, as the host has it."""
     with context(config).api() as api:
-        _print(api.request(request), None, as_json)
+        print_request(api.request(request), None, as_json)
 
 
 @app.command()
@@ -88,8 +88,8 @@ def wait(request: Request, timeout: Timeout = 120.0, config: Config = None, as_j
     with context(config).api() as api:
         answer = transactions.wait(api, request, timeout=timeout, progress=progress)
     transactions.raise_failure(answer)
-    _print(answer, None, as_json)
-    _require_settled(answer, True)
+    print_request(answer, None, as_json)
+    require_mined(answer, True)
 
 
 @app.command()
@@ -99,7 +99,7 @@ def retry(request: Request, config: Config = None, as_json: AsJson = False) -> N
     with context(config).api() as api:
         answer = api.retry(request)
     transactions.raise_failure(answer)
-    _print(answer, None, as_json)
+    print_request(answer, None, as_json)
 
 
 def say_waiting(answer: Json, intent: Intent) -> None:
@@ -109,8 +109,9 @@ def say_waiting(answer: Json, intent: Intent) -> None:
         progress(f"approvers run: strongroom approve {request_name(answer)}, and compare {compare(intent)}")
 
 
-def _require_settled(answer: Json, waited: bool) -> None:
-    if waited and answer.get("state") not in transactions.SETTLED:
+def require_mined(answer: Json, waited: bool) -> None:
+    """Exit status 1 for who waited for nothing."""
+    if waited and answer.get("state") not in transactions.MINED:
         raise typer.Exit(1)
 
 
@@ -144,7 +145,7 @@ def _hex(text: str) -> bytes:
         raise Refusal("malformed_transaction", "call data is not hexadecimal") from None
 
 
-def _print(answer: Json, transaction: Transaction | None, as_json: bool) -> None:
+def print_request(answer: Json, transaction: Transaction | None, as_json: bool) -> None:
     if as_json:
         print_json(dict(answer))
         return
@@ -154,6 +155,8 @@ def _print(answer: Json, transaction: Transaction | None, as_json: bool) -> None
         rows["fee"] = f"at most {transaction.gas_limit * transaction.max_fee} wei"
     mined = answer.get("transaction") or {}
     for name, value in (
+        ("replaces", answer.get("replaces")),
+        ("replaced by", ", ".join(answer.get("replaced_by") or ())),
         ("hash", _name(answer)),
         ("block", mined.get("block")),
         ("status", mined.get("status")),

@@ -25,8 +25,8 @@ def up(
     hsms: Annotated[int, typer.Option(help="Signers beside a SoftHSM token.", min=0, max=9)] = 1,
     witnesses: Annotated[
         int,
-        typer.Option(help="Enclaves without a share, for limits over time.", min=0, max=7),
-    ] = 0,
+        typer.Option(help="Enclaves without a share, whose journals limits over time need.", min=0, max=7),
+    ] = 1,
     chain: Annotated[bool, typer.Option(help="A development chain (anvil) too.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -63,6 +63,7 @@ def document(cluster: Cluster) -> dict[str, Any]:
         "officers": str(plan.officers),
         "logs": str(plan.logs),
         "signers": {signer.name: str(signer.socket) for signer in plan.signers},
+        "witnesses": {witness.name: str(witness.socket) for witness in plan.witnessing},
         "processes": cluster.pids(),
     }
 

@@ -201,8 +201,11 @@ class Cluster:
 
     # --- Wallets ---
 
-    def order(self, scheme: str, threshold: int = 2, policy: Policy | None = None) -> SignedOrder:
-        """For all signers, signed by the officers' quorum. policy: the sample one where None."""
+    def order(
+        self, scheme: str, threshold: int = 2, policy: Policy | None = None, *, witnessed: bool = True
+    ) -> SignedOrder:
+        """For all signers, signed by the officers' quorum. policy: the sample one where None. witnessed: by the
+        cluster's witnesses, if it has any."""
         order = orders.build(
             self.roster,
             policy or policies.load(self.plan.policy, int(time.time())),
@@ -212,14 +215,16 @@ class Cluster:
             threshold=threshold,
             accept_unaudited=True,
             nonce=secrets.token_bytes(32),
-            witnesses=self.witnesses,
+            witnesses=self.witnesses if witnessed else (),
         )
         files = officers.officer_files(self.plan.officers)[: order.officers.quorum]
         return orders.sign(order, [keyfiles.load(path, _no_passphrase) for path in files])
 
-    def create_wallet(self, scheme: str, threshold: int = 2, policy: Policy | None = None) -> Verified:
+    def create_wallet(
+        self, scheme: str, threshold: int = 2, policy: Policy | None = None, *, witnessed: bool = True
+    ) -> Verified:
         """Created by the signers, verified by the client."""
-        order = self.order(scheme, threshold, policy)
+        order = self.order(scheme, threshold, policy, witnessed=witnessed)
         with self.api() as api:
             return wallets.create(api, order, officers=order.order.officers, mode="simulated")
 

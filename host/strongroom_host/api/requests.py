@@ -29,10 +29,12 @@ def blueprint(service: Service) -> APIBlueprint:
     custody = service.custody
 
     def shown(found: Kept, beside: Shown | None = None) -> dict[str, Any]:
-        """beside: where it is known, being new. Whoever never waited for approvals has none."""
+        """beside: where it is known, being new. Whoever never waited for approvals has none, and nobody named a new one
+        as what they replace."""
         approvals = custody.gathering.kept.of(found.request) if found.waited else []
+        replaced_by = custody.requests.replacing(found.request) if beside is None else []
         beside = custody.wallets.shown.of(found.request) if beside is None else beside
-        return views.request(found, approvals, custody.missing(found), beside.proofs)
+        return views.request(found, approvals, custody.missing(found), beside.proofs, replaced_by)
 
     @api.post("/requests", responses={201: Request, 200: Request})
     def submit(body: NewRequest) -> tuple[dict[str, Any], int]:

@@ -206,6 +206,56 @@ class Standings(Answer):
     refusals: list[dict[str, Any]]
 
 
+class JournalHead(Answer):
+    """digest: of the set of what it remembers. sequence: of the block that comes next. waived: until when (Unix
+    seconds) it goes on by a waiver, null where it does not."""
+
+    joined: bool
+    incarnation: int
+    digest: Hex32
+    entries: int
+    sequence: int
+    waived: int | None
+
+
+class Journal(Answer):
+    """boot: of the start of its signer, null where it does not answer. journal: null too before it was opened."""
+
+    name: Name
+    role: Literal["signer", "witness"]
+    reachable: bool
+    reason: str | None
+    boot: Hex16 | None
+    journal: JournalHead | None
+
+
+class Waiver(Answer):
+    """expiry: Unix seconds."""
+
+    names: list[Name]
+    expiry: int
+
+
+class Journals(Answer):
+    """acknowledgements: w, how many must; heard: how many joined others one must hear that was restarted. waiver: the
+    one in force."""
+
+    journals: list[Journal]
+    threshold: int
+    acknowledgements: int
+    heard: int
+    waiver: Waiver | None
+
+
+class NewWaiver(Asked):
+    waiver: Hex = Field(description="What officers signed, docs/specification.md section 14.")
+
+
+class Waived(Answer):
+    acknowledged: list[Name]
+    refusals: list[dict[str, Any]]
+
+
 class Prepared(Answer):
     """payload: the unsigned EIP-1559 bytes that the others describe."""
 
@@ -256,7 +306,8 @@ class Approval(Answer):
 
 
 class Request(Answer):
-    """approvals, missing: null in lists. missing: a sentence for each demand that a pending request waits for."""
+    """approvals, proofs, missing, replaced_by: null in lists. missing: a sentence for each demand that a request waits
+    for while it is pending. replaces: the request whose place it takes; replaced_by: those that say so of it."""
 
     request: Hex16
     wallet: Hex32
@@ -271,10 +322,13 @@ class Request(Answer):
         "broadcast",
         "included",
         "confirmed",
+        "replaced",
         "refused",
         "failed",
         "expired",
     ]
+    replaces: Hex16 | None
+    replaced_by: list[Hex16] | None
     intent: Hex
     intent_signature: Hex64
     approvals: list[Approval] | None

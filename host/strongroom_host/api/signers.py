@@ -47,7 +47,8 @@ def blueprint(service: Service) -> APIBlueprint:
 def _labels(service: Service) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for wallet in service.custody.wallets.all():
-        for member in wallet.signed_order.order.roster:
+        order = wallet.signed_order.order
+        for member in (*order.roster, *order.witnesses):
             found[member.name] = views.labels(member)
     return found
 

@@ -72,8 +72,9 @@ def request(
     approvals: Sequence[Kept] | None = None,
     missing: Sequence[str] | None = None,
     proofs: Sequence[Proof] | None = None,
+    replaced_by: Sequence[str] | None = None,
 ) -> Json:
-    """approvals, missing, proofs: None in lists, where they are not looked up."""
+    """approvals, missing, proofs, replaced_by: None in lists, where they are not looked up."""
     transaction = None
     if each.raw is not None and each.kind in TRANSACTIONS:
         transaction = {
@@ -90,6 +91,8 @@ def request(
         "wallet": each.wallet,
         "kind": each.kind,
         "state": each.state,
+        "replaces": each.replaces,
+        "replaced_by": None if replaced_by is None else list(replaced_by),
         "intent": each.intent.hex(),
         "intent_signature": each.intent_signature.hex(),
         "approvals": None if approvals is None else [approval(one) for one in approvals],

@@ -8,6 +8,7 @@ from flask_openapi.blueprint import APIBlueprint
 
 from strongroom.chains import evm
 from strongroom.errors import Refusal
+from strongroom.journal.waiver import SignedWaiver
 from strongroom.policy.directives import Directive
 from strongroom.wallet.order import SignedOrder
 from strongroom_host.api import views
@@ -17,12 +18,16 @@ from strongroom_host.api.schemas import (
     Attestations,
     Certificate,
     Directives,
+    Journals,
     NewDirective,
     NewTransaction,
+    NewWaiver,
     NewWallet,
     Nonce,
+    Nothing,
     Prepared,
     Standings,
+    Waived,
     Wallet,
     WalletPath,
     Wallets,
@@ -91,5 +96,21 @@ def blueprint(service: Service) -> APIBlueprint:
         """What each signer says of the wallet's policy, with fresh evidence that it says so."""
         group = custody.group(custody.wallets.get(path.wallet))
         return custody.directing.standings(group, bytes.fromhex(body.nonce))
+
+    @api.get("/wallets/<wallet>/journals", responses={200: Journals})
+    def journals(path: WalletPath) -> dict[str, Any]:
+        """The journals of its signers and witnesses, asked now, and how many must acknowledge a request."""
+        return custody.waiving.journals(custody.group(custody.wallets.get(path.wallet)))
+
+    @api.post("/wallets/<wallet>/journals", responses={200: Journals})
+    def bring_up(path: WalletPath, body: Nothing) -> dict[str, Any]:
+        """Has those that answer open their journals, join where they can and hear each other; then as GET."""
+        return custody.waiving.bring_up(custody.group(custody.wallets.get(path.wallet)))
+
+    @api.post("/wallets/<wallet>/waivers", responses={200: Waived})
+    def waive(path: WalletPath, body: NewWaiver) -> dict[str, Any]:
+        """Hands a waiver that officers signed to the journals that it names: they go on without the others."""
+        signed = SignedWaiver.decode(bytes.fromhex(body.waiver))
+        return custody.waiving.waive(custody.group(custody.wallets.get(path.wallet)), signed).json()
 
     return api

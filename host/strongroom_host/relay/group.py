@@ -19,7 +19,8 @@ class Group:
     """Who holds a wallet: what mending needs. wallet: None before it was dealt. records: sealed, by signer.
 
     body: the certificate's body, None before it was certified. after_load: tells a signer that was just loaded, by its
-    name and through the asker given, what officers directed since the order.
+    name and through the asker given, what officers directed since the order. waived: the journals that go on without
+    the others, by officers' word; none while w are asked for.
     """
 
     signed: SignedOrder
@@ -27,6 +28,7 @@ class Group:
     body: bytes | None = None
     records: Callable[[str], bytes | None] = lambda _name: None
     after_load: Callable[[Asker, str], None] = lambda _ask, _name: None
+    waived: tuple[str, ...] = ()
 
     @property
     def order(self) -> bytes:

@@ -87,11 +87,13 @@ class Keeper:
                 return
             after = page[-1][0]
 
-    def join(self, group: Group, name: str) -> None:
-        """Opens it if need be, and carries its questions until it has joined. Raises Refusal if it cannot now."""
+    def join(self, group: Group, name: str, peers: Sequence[str] | None = None) -> None:
+        """Opens it if need be, and carries its questions until it has joined. Raises Refusal if it cannot now.
+
+        peers: whom to ask; None for all."""
         trouble: Refusal | None = None
         for _ in range(2):
-            for peer in group.journals:
+            for peer in group.journals if peers is None else peers:
                 if peer == name:
                     continue
                 try:

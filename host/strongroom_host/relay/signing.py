@@ -78,9 +78,12 @@ class SigningFailed(Exception):
 def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float = REQUEST_TIMEOUT) -> Signed:
     """Raises SigningFailed; whatever `reservation` raises passes through."""
     deadline = time.monotonic() + timeout
-    candidates = Candidates(
-        task.group.names, task.threshold, task.preferred, lambda name: relay.signers.troubled(name, LATE)
-    )
+    waived = task.group.waived
+
+    def late(name: str) -> bool:
+        return relay.signers.troubled(name, LATE) or (bool(waived) and name not in waived)
+
+    candidates = Candidates(task.group.names, task.threshold, task.preferred, late)
     refusals: dict[str, Refusal] = {}
     unattributed: Refusal | None = None
     last_left = False
@@ -116,10 +119,13 @@ def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float =
 def _others(
     relay: Relay, task: Task, chosen: tuple[str, ...], refusals: Mapping[str, Refusal]
 ) -> tuple[str, ...] | None:
-    """The journals beside the set: all that answered lately, so that all stay level. None where there are too few."""
+    """The journals beside the set: all that answered lately, so that all stay level; under a waiver exactly those that
+    it names. None where there are too few."""
     quorum = task.group.signed.order.quorum
     if quorum is None:
         return ()
+    if task.group.waived:
+        return tuple(name for name in task.group.waived if name not in chosen)
     wanted = quorum.acknowledgements - len(chosen)
     left = [
         name
@@ -148,8 +154,10 @@ def _job(
         "set": list(chosen),
     }
     quorum = task.group.signed.order.quorum
+    wanted = 0
     if quorum is not None:
         body["at"] = int(time.time())
+        wanted = len(others) if task.group.waived else quorum.acknowledgements - len(chosen)
     count = schemes.suite(task.scheme).trips
     return Job(
         "sign",
@@ -164,7 +172,7 @@ def _job(
         during=_during(reservation, attempt, chosen, count),
         route=task.route,
         others=others,
-        wanted=0 if quorum is None else quorum.acknowledgements - len(chosen),
+        wanted=wanted,
     )
 
 

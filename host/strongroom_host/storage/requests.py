@@ -30,8 +30,9 @@ Entry = tuple[State, int, str | None]
 @dataclass(frozen=True)
 class Request:
     """at: milliseconds of the last change. error: a problem's members, or None. slot: wallet, chain and nonce, of which
-    only one transaction can be mined; None where it has none. worker: the process that works on it, or None.
-    raw: the finished thing; hash: what its chain calls a transaction (`strongroom.intent.finishing`)."""
+    only one transaction can be mined; None where it has none. replaces: the request whose place it takes, or None.
+    worker: the process that works on it, or None. raw: the finished thing; hash: what its chain calls a transaction
+    (`strongroom.intent.finishing`)."""
 
     request: str
     wallet: str
@@ -40,6 +41,7 @@ class Request:
     intent: bytes
     intent_signature: bytes
     slot: str | None = None
+    replaces: str | None = None
     chain_id: int | None = None
     nonce: int | None = None
     idempotency: str | None = None
@@ -74,8 +76,8 @@ class Requests:
     def reserve(self, request: Request) -> bool:
         """Records a new request and its history, durably. False when its id is known: nothing was changed then.
 
-        Raises Refusal `outcome_unknown` when another request with this nonce may already be signed, and
-        `idempotency_conflict` when its key was used for another request.
+        Raises Refusal `outcome_unknown` when another request with this nonce is being signed or may be, and this one
+        does not say that it replaces it, and `idempotency_conflict` when its key was used for another request.
         """
         row = _row(request)
         entries = [_transition(request.request, *entry) for entry in request.history]
@@ -103,7 +105,8 @@ class Requests:
         """Changes a row that is still in its state; free: and that nobody works on. to: None where the state stays.
         via: states passed on the way. durable: see Database.write.
 
-        Raises Refusal `request_conflict` when somebody else moved it.
+        Raises Refusal `request_conflict` when somebody else moved it, and `outcome_unknown` as `reserve` does where it
+        begins to be signed.
         """
         path = [*via, *([] if to is None else [to])]
         for one, other in zip([request.state, *path], path, strict=False):
@@ -115,8 +118,11 @@ class Requests:
         values = {name: _column(getattr(after, name)) for name in ("state", "at", *changed)}
         values |= {"its_request": request.request, "its_state": request.state}
         rows = [_transition(request.request, *entry) for entry in entries]
+        begins = request.state not in _HOLDING and after.state in _HOLDING
 
         def update(connection: sa.Connection) -> None:
+            if begins:
+                _require_free(request, _clashes(connection, request))
             if statement(connection, [values]).rowcount != 1:
                 raise Refusal("request_conflict", "another worker is busy with this request; look again in a moment")
             if rows:
@@ -161,6 +167,27 @@ class Requests:
             history = _history(connection, [row.request for row in rows])
         return [_request(row, history) for row in rows]
 
+    def pending(self, most: int = 1000) -> list[Request]:
+        """Those that wait for approvals, the newest first; without their histories."""
+        waiting = sa.select(REQUESTS).where(REQUESTS.c.state == "pending")
+        chosen = waiting.order_by(REQUESTS.c.at.desc(), REQUESTS.c.request).limit(most)
+        with self._database.read() as connection:
+            return [_request(row, {}) for row in connection.execute(chosen).all()]
+
+    def rivals(self, request: Request) -> list[Request]:
+        """Others of its nonce of which there is a finished transaction; without their histories."""
+        chosen = sa.select(REQUESTS).where(
+            REQUESTS.c.slot == request.slot, REQUESTS.c.request != request.request, REQUESTS.c.hash.is_not(None)
+        )
+        with self._database.read() as connection:
+            return [_request(row, {}) for row in connection.execute(chosen).all()]
+
+    def replacing(self, request: str) -> list[str]:
+        """The requests that say that they take its place."""
+        chosen = sa.select(REQUESTS.c.request).where(REQUESTS.c.replaces == request).order_by(REQUESTS.c.at)
+        with self._database.read() as connection:
+            return list(connection.execute(chosen).scalars())
+
     def next_nonce(self, wallet: str, chain_id: int) -> int:
         """One more than the highest nonce of a transaction that may still be mined; 0 when there is none."""
         chosen = sa.select(REQUESTS.c.nonce).where(
@@ -203,6 +230,7 @@ _COLUMNS: Final = (
     "intent_signature",
     "idempotency",
     "slot",
+    "replaces",
     "chain_id",
     "nonce",
     "attempt",
@@ -215,15 +243,15 @@ _INSERT: Final = Prepared(REQUESTS.insert().values({name: sa.bindparam(name) for
 _REMEMBER: Final = Prepared(
     TRANSITIONS.insert().values({name: sa.bindparam(name) for name in ("request", "state", "at", "reason")})
 )
+_HOLDING: Final = frozenset({"signing", "unknown"})
+"""Nothing is known yet of what becomes of its nonce."""
+
 _CLASHES: Final = Prepared(
-    sa.select(REQUESTS.c.request, REQUESTS.c.idempotency).where(
+    sa.select(REQUESTS.c.request, REQUESTS.c.idempotency, REQUESTS.c.replaces, REQUESTS.c.state).where(
         sa.or_(
             REQUESTS.c.request == sa.bindparam("its_request"),
             REQUESTS.c.idempotency == sa.bindparam("its_idempotency"),
-            sa.and_(
-                REQUESTS.c.slot == sa.bindparam("its_slot"),
-                sa.or_(REQUESTS.c.state == "signing", REQUESTS.c.state == "unknown"),
-            ),
+            REQUESTS.c.slot == sa.bindparam("its_slot"),
         )
     )
 )
@@ -241,16 +269,32 @@ def _update(columns: tuple[str, ...], *, free: bool) -> Prepared:
 
 def _free(connection: sa.Connection, request: Request) -> bool:
     """False when the request is known. Raises Refusal when its key, or its nonce, is another's."""
-    names = {"its_request": request.request, "its_idempotency": request.idempotency, "its_slot": request.slot}
-    found = _CLASHES(connection, [names]).all()
+    found = _clashes(connection, request)
     if any(row.request == request.request for row in found):
         return False
     if any(row.idempotency == request.idempotency for row in found if request.idempotency is not None):
         raise Refusal("idempotency_conflict", "this Idempotency-Key was sent with another request")
-    if found:
-        reason = f"request {found[0].request} has the same nonce and may be signed already: retry that one first"
-        raise Refusal("outcome_unknown", reason)
+    _require_free(request, found)
     return True
+
+
+def _clashes(connection: sa.Connection, request: Request) -> Sequence[sa.Row[tuple[Any, ...]]]:
+    """Rows with its id, its key, or its nonce."""
+    names = {"its_request": request.request, "its_idempotency": request.idempotency, "its_slot": request.slot}
+    return _CLASHES(connection, [names]).all()
+
+
+def _require_free(request: Request, found: Sequence[sa.Row[tuple[Any, ...]]]) -> None:
+    """Whoever holds its nonce is the one that it replaces, or was replaced by that one in turn."""
+    others = {row.request: row for row in found if row.request != request.request}
+    name = request.replaces
+    while name is not None:
+        replaced = others.pop(name, None)
+        name = None if replaced is None else replaced.replaces
+    for row in others.values():
+        if row.state in _HOLDING:
+            reason = f"request {row.request} has the same nonce and may be signed already: retry or replace that one"
+            raise Refusal("outcome_unknown", reason)
 
 
 def _row(request: Request) -> Json:
@@ -297,6 +341,7 @@ def _request(row: sa.Row[tuple[Any, ...]], history: dict[str, list[Entry]]) -> R
         intent=row.intent,
         intent_signature=row.intent_signature,
         slot=row.slot,
+        replaces=row.replaces,
         chain_id=None if row.chain_id is None else int(row.chain_id),
         nonce=None if row.nonce is None else int(row.nonce),
         idempotency=row.idempotency,

@@ -4,6 +4,8 @@
 `unknown` begins before a request of the ceremony's last trip is sent to anybody: from there on a signature may exist,
 and only identical bytes may be tried again. A request is `failed` only when none can exist: the worker that marked it
 `unknown` and then never came to the last trip says so itself; after a crash nobody can.
+`replaced`: another transaction of the same nonce is in a block, and this one in none. Whatever a reorganisation takes
+away with that block, it gives back to this request the state that it had.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ State = Literal[
     "broadcast",
     "included",
     "confirmed",
+    "replaced",
     "refused",
     "failed",
     "expired",
@@ -35,11 +38,12 @@ ALLOWED: Final[Mapping[State, frozenset[State]]] = {
     "pending": frozenset({"judged", "refused", "failed", "expired"}),
     "judged": frozenset({"signing", "unknown", "refused", "failed", "expired"}),
     "signing": frozenset({"unknown", "refused", "failed", "expired"}),
-    "unknown": frozenset({"signed", "refused", "failed", "expired"}),
-    "signed": frozenset({"broadcast"}),
-    "broadcast": frozenset({"included"}),
+    "unknown": frozenset({"signed", "replaced", "refused", "failed", "expired"}),
+    "signed": frozenset({"broadcast", "replaced"}),
+    "broadcast": frozenset({"included", "replaced"}),
     "included": frozenset({"confirmed", "broadcast"}),  # back: the block was reorganised away
     "confirmed": frozenset(),
+    "replaced": frozenset({"broadcast", "signed", "unknown"}),  # back: the other's block was reorganised away
     "refused": frozenset({"pending", "judged"}),  # the same bytes again, once the reason is gone
     "failed": frozenset({"pending", "judged"}),
     "expired": frozenset(),
@@ -50,6 +54,10 @@ ABANDONED: Final[Mapping[State, State]] = {"received": "failed", "judged": "fail
 
 MAY_BE_SIGNED: Final = frozenset({"unknown", "signed", "broadcast", "included"})
 """States in which a transaction may still take its nonce."""
+
+
+FOLLOWED: Final = frozenset({"unknown", "signed", "broadcast", "included", "replaced"})
+"""Whose chain is asked what became of the nonce."""
 
 
 def require(before: State, after: State) -> None:

@@ -74,6 +74,7 @@ REQUESTS: Final = sa.Table(
     sa.Column("intent_signature", sa.LargeBinary, nullable=False),
     sa.Column("idempotency", sa.String(64), unique=True),
     sa.Column("slot", sa.String(240), index=True),
+    sa.Column("replaces", sa.String(32), index=True),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("signers", sa.String(320), nullable=False),
     sa.Column("worker", sa.Integer),
@@ -117,6 +118,13 @@ JOURNALS: Final = sa.Table(
     sa.Column("order_id", sa.String(64), sa.ForeignKey("wallets.order_id"), primary_key=True),
     sa.Column("journal", sa.String(32), primary_key=True),
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
+)
+
+WAIVERS: Final = sa.Table(
+    "waivers",
+    METADATA,
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("wallets.order_id"), primary_key=True),
+    sa.Column("waiver", sa.LargeBinary, nullable=False),
 )
 
 BLOCKS: Final = sa.Table(

@@ -17,6 +17,7 @@ from strongroom_host.storage.database import Database
 from strongroom_host.storage.directives import Directives
 from strongroom_host.storage.shown import ShownBeside
 from strongroom_host.storage.tables import RECORDS, WALLETS
+from strongroom_host.storage.waivers import Waivers
 
 Phase = Literal["ordered", "dealt", "certified"]
 
@@ -63,6 +64,7 @@ class Wallets:
         self._database = database
         self.directives = Directives(database)
         self.shown = ShownBeside(database)
+        self.waivers = Waivers(database)
         self._certified: dict[str, Wallet] = {}
 
     def begin(self, order: SignedOrder, idempotency: str | None = None) -> Wallet:
