@@ -110,6 +110,18 @@ bench: setup  ## ratios, measured side by side in one run
 # A distribution's Rust comes without these two unless they are asked for.
 rust_has = cargo $(1) --version >/dev/null 2>&1 || { echo "no $(2) here: the Rust sources are not checked by it"; exit 0; };
 
+# Their dependencies want other versions than ours, and 420 MB: an environment of their own.
+build/aws/bin/checkov: infra/aws/requirements.txt | .venv/bin/uv
+	@echo "Installing cfn-lint and checkov (420 MB in build/aws), once"
+	@uv venv -q --clear --python .venv/bin/python build/aws
+	@uv pip sync -q --python build/aws --require-hashes infra/aws/requirements.txt
+	@touch $@
+
+.PHONY: aws
+aws: build/aws/bin/checkov  ## the CloudFormation templates, by cfn-lint and checkov
+	@build/aws/bin/cfn-lint --ignore-checks W1 -- infra/aws/*.yaml
+	@build/aws/bin/checkov --directory infra/aws --framework cloudformation --skip-download --compact --quiet
+
 .PHONY: model
 model: setup  ## the journals' model, searched by spin for some minutes
 	@infra/model/check --long
@@ -138,6 +150,7 @@ lock: .venv/bin/uv  ## new lock files; the trusted base leads (make lock UPGRADE
 	$(LOCK) $(OURS) -c $R/dev.txt client/pyproject.toml -o $R/client.txt
 	echo uv | $(LOCK) -c $R/dev.txt - -o $R/uv.txt
 	python -m infra.enclave.image.lock
+	printf '%s\n' 'cfn-lint>=1.58,<2' 'checkov>=3.3,<4' | $(LOCK) - -o infra/aws/requirements.txt
 
 .PHONY: docs
 docs: setup  ## the pages that are made from the code
