@@ -1,0 +1,1 @@
+"""What runs on the parent instance beside an enclave."""
