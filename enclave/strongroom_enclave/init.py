@@ -4,7 +4,7 @@ In this order: mounts; the kernel's generator is seeded, and its clock set, from
 nitro-cli waits for; the configuration, which the parent hands in; the forwarder to KMS; the signer. Nothing is started
 again: a signer that ends says why, and the host boots the enclave anew, whose memory is then a new one.
 
-docs/adr/0015 says why this is Python.
+docs/adr/0017 says why this is Python.
 """
 
 from __future__ import annotations

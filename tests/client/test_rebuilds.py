@@ -19,7 +19,7 @@ from strongroom.errors import Refusal
 from strongroom.wire import cbor
 from strongroom_client import keyfiles
 from strongroom_client.reviewing import rebuilds
-from tests.client.reviewing import KEY, statement
+from tests.client.reviewing import KEY, described, statement, write
 from tests.cluster.commands import inside
 
 HONEST = statement()
@@ -131,6 +131,17 @@ def test_the_command_signs_what_was_built(tmp_path: Path, measured: Path) -> Non
     made = rebuilds.load(output)
     assert said.json["builder"] == made.builder.hex() == keyfiles.public(keyfiles.load(key, lambda: b"")).hex()
     assert made == dataclasses.replace(HONEST, builder=made.builder, built=made.built, tools="", sources="c0ffee")
+
+
+def test_the_commit_is_the_releases_own_unless_another_is_named(tmp_path: Path) -> None:
+    bare, named = (
+        write(tmp_path / "a.json", described()),
+        write(tmp_path / "b.json", described(made_with={"source": "5"})),
+    )
+    more = ("--key", tmp_path / "key.pem", "-o", tmp_path / "statement")
+    assert inside("evidence", "rebuilt", "--release", bare, *more).status == 2
+    assert inside("evidence", "rebuilt", "--release", named, *more).status == 0
+    assert rebuilds.load(tmp_path / "statement").sources == "5"
 
 
 def test_two_rebuilds_of_one_image_differ_in_who_and_when_alone() -> None:

@@ -237,6 +237,24 @@ def test_the_same_release_again(bench: Bench) -> None:
     assert said(ran, "packages") == [("good", "of 4: 0 new, 0 gone, 0 changed")]
 
 
+def test_two_lists_of_one_image(bench: Bench) -> None:
+    more = ("--previous", bench.release, "--sbom", bench.file("a", NOW), "--previous-sbom", bench.file("b", BEFORE))
+    ran = bench.review(bench.evidence(), *more, "--json")
+    assert said(ran, "packages")[1] == (
+        "note",
+        "the image is the same and the lists are not: one of them is of another image",
+    )
+
+
+def test_how_a_release_was_made_is_compared_too(bench: Bench) -> None:
+    made = {"toolchain": {"rustc": "rustc 1.95.0"}, "as_locked": False, "source": "c0ffee"}
+    bench.file(bench.release.name, described(made_with=made))
+    ran = bench.review(bench.evidence(), "--previous", bench.file("previous.json", older()), "--json")
+    words = [words for _, words in said(ran, "changes")]
+    assert "sources: nothing → c0ffee" in words and "built with rustc: nothing → rustc 1.95.0" in words
+    assert "another toolchain" in said(ran, "measurements")[1][1] and ran.status == 0
+
+
 def test_a_list_that_is_missing_is_said(bench: Bench) -> None:
     ran = bench.review(bench.evidence(), "--previous", bench.file("previous.json", older()), "--json")
     assert said(ran, "packages")[0][0] == "note"

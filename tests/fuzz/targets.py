@@ -39,11 +39,13 @@ from strongroom.wallet.order import Order, SignedOrder
 from strongroom.wallet.record import Record
 from strongroom.wire import cbor, frame
 from strongroom.wire.fields import Fields
+from strongroom_client.reviewing import rebuilds
 from tests.approval.keys import assertion, held
 from tests.chains import solana_cases as solana
 from tests.chains.bitcoin_cases import ECDSA, coin, simple
 from tests.chains.test_evm_calls import KNOWN
 from tests.chains.test_evm_typed_data import MAIL
+from tests.client.reviewing import KEY, statement
 from tests.evidence import test_pkcs11
 from tests.fuzz.directive_targets import DIRECTIVES
 from tests.fuzz.handshake_targets import HANDSHAKE
@@ -190,6 +192,10 @@ def _read(data: bytes) -> None:
     read_document(data)
 
 
+def _rebuild(data: bytes) -> None:
+    rebuilds.verify(data)
+
+
 # --- Custody ---
 
 
@@ -278,6 +284,7 @@ TARGETS = [
     Target("text", _text, made(lambda: b"hello")),
     Target("nitro evidence", _nitro, made(lambda: BENCH().document())),
     Target("pkcs11 evidence", _pkcs11, made(lambda: TOKEN().document())),
+    Target("rebuild", _rebuild, made(lambda: rebuilds.sign(statement(), KEY))),
     Target("evidence file", _read, made(lambda: b"hEShATgioFkRVKlpbW9kdWxlX2lk")),
     coded("intent", Intent, _intent, lambda: _asked("evm-text", "evm:1", b"hello", (0, 5))),
     Target(

@@ -115,6 +115,17 @@ def test_no_administrator_changes_grants_or_copies_a_sealed_key(who: str) -> Non
         assert not allowed or (statement is not None and who == "the instance's role")
 
 
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_a_sealed_key_denies_what_somebody_else_would_allow(who: str) -> None:
+    """As a grant of IAM's, or a statement that slipped in: what nobody may have is denied, and not only not allowed."""
+    everything = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": list(KMS_ACTIONS), "Resource": "*"}
+    widened = {**policy(), "Statement": [*policy()["Statement"], everything]}
+    allowed = {action for action in KMS_ACTIONS if may(action, EVERYBODY[who], None, widened)}
+    assert allowed <= {"kms:UpdatePrimaryRegion", "kms:Verify"}, (
+        "of multi-Region and of signing keys: no action on this"
+    )
+
+
 def test_who_may_do_what_is_left() -> None:
     """Looking: the account. Retiring: the custodian. Before the seal: the provisioner sets the policy, once."""
     custodian, provisioner = EVERYBODY["the custodian"], EVERYBODY["the provisioner"]

@@ -215,9 +215,9 @@ def _print(held: Review) -> None:
 @refusals
 def rebuilt(
     measured: Annotated[Path, typer.Option("--release", help="JSON of the image that you built yourself.")],
-    sources: Annotated[str, typer.Option(help="What you built it from: the commit.")],
     key: Annotated[Path, typer.Option(help="Your Ed25519 key; made here if there is none.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Write the statement here.")],
+    sources: Annotated[str, typer.Option(help="What you built it from. Default: the commit that the file names.")] = "",
     tools: Annotated[str, typer.Option(help="What you built it with and on.")] = "",
     file: passphrase.File = None,
     descriptor: passphrase.Descriptor = None,
@@ -228,6 +228,9 @@ def rebuilt(
         keyfiles.create(key, None if file is None and descriptor is None else passphrase.new(file, descriptor))
         progress(f"made {key}: hand its public half to those who review, out of band")
     private, named = keyfiles.load(key, passphrase.source(file, descriptor)), release.load(measured)
+    sources = sources or named.sources
+    if not sources:
+        raise typer.BadParameter("the release's file names no commit: say what you built", param_hint="--sources")
     for name, text in (("--sources", sources), ("--tools", tools), ("the release's name", named.name)):
         if len(text) > rebuilds.MAX_TEXT:
             raise typer.BadParameter(f"at most {rebuilds.MAX_TEXT} characters", param_hint=name)

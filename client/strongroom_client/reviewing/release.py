@@ -20,11 +20,14 @@ SIGNED: Final = "pcr8"
 @dataclass(frozen=True)
 class Release:
     """measurements: pcr0 to pcr2, and pcr8 of a signed image; 48 bytes each. facts: what else the file says of the
-    image, by name, in words: nobody measures how the file puts it."""
+    image, by name, in words: nobody measures how the file puts it. sources: the commit, where the file names one.
+    as_locked: whether it says that the toolchain was the lock's; another one gives other bytes."""
 
     name: str
     measurements: Mapping[str, bytes]
     facts: Mapping[str, str]
+    sources: str = ""
+    as_locked: bool = True
 
     @property
     def rebuilt(self) -> Mapping[str, bytes]:
@@ -37,8 +40,13 @@ def load(path: Path) -> Release:
     document = read_object(path, MAX_RELEASE)
     metadata = _object(document.get("metadata"))
     name, version = metadata.get("ImageName", path.stem), metadata.get("ImageVersion", "")
+    made = _object(document.get("made_with"))
     return Release(
-        shown(f"{name} {version}".strip()), measurements(document.get("measurements"), str(path)), _facts(document)
+        shown(f"{name} {version}".strip()),
+        measurements(document.get("measurements"), str(path)),
+        _facts(document),
+        sources=shown(str(made.get("source", ""))),
+        as_locked=made.get("as_locked", True) is True,
     )
 
 
@@ -77,6 +85,9 @@ def _facts(document: Mapping[str, Any]) -> dict[str, str]:
         "signed by": signer.get("subject"),
         "signing certificate": signer.get("sha256"),
     }
+    made = _object(document.get("made_with"))
+    found["sources"] = made.get("source")
+    found |= {f"built with {name}": version for name, version in _object(made.get("toolchain")).items()}
     for number, ramdisk in enumerate(ramdisks if isinstance(ramdisks, list) else [], 1):
         found[f"ramdisk {number}"] = _object(ramdisk).get("sha384")
     return {name: shown(str(value)) for name, value in found.items() if value is not None}

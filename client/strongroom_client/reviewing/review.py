@@ -217,6 +217,9 @@ def _measured(given: Given, registers: tuple[Register, ...]) -> Iterator[Finding
         yield Finding("bad", "measurements", f"another image than {release.name}: {named}{_older(given)}")
     else:
         yield Finding("good", "measurements", f"the image is {release.name}: {_and(release.measurements)} are its")
+    if not release.as_locked:
+        words = f"{release.name} says that it was built with another toolchain than the lock's: rebuilds will differ"
+        yield Finding("note", "measurements", words)
     if SIGNED not in release.measurements and any(given.judgement.statement.measurements.get(SIGNED, b"")):
         yield Finding("note", "measurements", f"the image is signed ({SIGNED}), and {release.name} names no signature")
     strangers = [each for each in registers if each.roster is not None and each.roster != each.measured]
@@ -310,6 +313,11 @@ def _packages(given: Given, changed: tuple[Change, ...]) -> Iterator[Finding]:
             "note",
             "packages",
             f"another content under the same version, ask why: {', '.join(quiet[:8])}",
+        )
+    previous = given.previous
+    if changed and previous is not None and previous.rebuilt == given.release.rebuilt:
+        yield Finding(
+            "note", "packages", "the image is the same and the lists are not: one of them is of another image"
         )
     new, gone = sum(not each.before for each in changed), sum(not each.after for each in changed)
     words = f"of {count(given.packages)}: {new} new, {gone} gone, {len(changed) - new - gone} changed"
