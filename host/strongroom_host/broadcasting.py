@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,8 +101,10 @@ class Chains:
         except Refusal as refusal:
             self._requests.release(request.request, members(Problem(refusal, request=request.request)))
         else:
-            # The node has it: were this forgotten, it would be sent again, and the node content.
-            return self._requests.move(request, "broadcast", durable=False, changed={"error": None})
+            # The node has it: were this forgotten, it would be sent again, and the node content. Whoever looked at it
+            # meanwhile may have found it in a block already.
+            with suppress(Refusal):
+                return self._requests.move(request, "broadcast", durable=False, changed={"error": None})
         return self._requests.get(request.request)
 
     def again(self, request: Request) -> Request:

@@ -12,6 +12,7 @@ import pytest
 from strongroom import schemes
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
+from strongroom.intent.intent import Intent
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.ethereum import Fees, Node, Receipt
 from strongroom_host.following import Chain
@@ -235,6 +236,23 @@ def test_a_second_transaction_of_a_nonce_waits_for_the_first(world: World, chain
     assert refused.value.code == "outcome_unknown" and caught.value.request in refused.value.reason
     assert chained.retry(caught.value.request).state == "broadcast"
     assert chained.submit(Submission(*world.transfer(ecdsa.body.wallet, value=2)))[0].state == "broadcast"
+
+
+def test_whoever_looks_while_it_is_broadcast_may_see_it_mined_first(
+    world: World, fake: FakeNode, chained: Custody, ecdsa: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block at once, and somebody who asks before the host has noted that it sent the transaction."""
+    intent, signature = world.transfer(ecdsa.body.wallet)
+    name = Intent.decode(intent).request.hex()
+    send = Node.broadcast
+
+    def sent(node: Node, raw: bytes) -> None:
+        send(node, raw)
+        fake.mined[schemes.keccak256(raw).hex()] = 16
+        assert chained.chains.refresh(chained.requests.get(name)).state == "included"
+
+    monkeypatch.setattr(Node, "broadcast", sent)
+    assert chained.submit(Submission(intent, signature))[0].state == "included"
 
 
 def two_of_one_nonce(world: World, chained: Custody, ecdsa: Wallet) -> tuple[Request, Request]:
