@@ -67,7 +67,10 @@ def read(answer: Json, body: Body) -> Heads:
     """answer: the host's. Raises Refusal `malformed_message`, `no_witnesses`."""
     order = body.order.order
     quorum = require_witnesses(order)
-    rows = {str(row.get("name")): row for row in answer.get("journals") or ()}
+    told = answer.get("journals")
+    if not isinstance(told, list) or not all(isinstance(row, dict) for row in told):
+        raise Refusal("malformed_message", "the host's answer has no list of journals")
+    rows = {str(row.get("name")): row for row in told}
     return Heads(quorum, tuple(_head(name, rows.get(name) or {}, name not in order.names) for name in order.journals))
 
 

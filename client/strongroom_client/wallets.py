@@ -44,6 +44,12 @@ class Verified:
         return self.body.order.order
 
     @property
+    def away(self) -> tuple[str, ...]:
+        """The signers that did not vouch; nobody where `verify` made this."""
+        vouched = {member.name for member, _ in self.statements}
+        return tuple(name for name in self.order.names if name not in vouched)
+
+    @property
     def wallet(self) -> str:
         return self.body.wallet.hex()
 

@@ -29,6 +29,7 @@ def journal(cluster: Cluster, *words: str | Path, status: int = 0) -> Any:
 
 def says(cluster: Cluster, wallet: str, text: str) -> Any:
     ran = at(cluster, "message", "sign", text, "--wallet", wallet, "--json")
+    assert ("enclave-1 did not answer" in ran.err) != cluster.process("enclave-1").running
     return ran.json.get("refused", {}).get("code", "signed")
 
 

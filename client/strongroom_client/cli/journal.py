@@ -151,7 +151,7 @@ def _send(api: Api, wallet: str, signed: SignedWaiver, as_json: bool) -> None:
         print_json({**answer, "expiry": signed.waiver.expiry, "divisor": signed.waiver.divisor})
     else:
         rows = [(str(name), "goes on", f"until {moment(signed.waiver.expiry)}") for name in took]
-        rows += [(str(row["signer"]), str(row["code"]), str(row["detail"])) for row in refused]
+        rows += [(str(row.get("signer")), str(row.get("code")), str(row.get("detail"))) for row in refused]
         table(None, ("journal", "", ""), rows)
     if refused:
         err.print("All whom it names must take it: make a new one, once nobody sends requests.")

@@ -10,7 +10,7 @@ from strongroom_client import messages, transactions, wallets
 from strongroom_client.accounts import account
 from strongroom_client.cli import passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, refusals
-from strongroom_client.cli.tx import Key, Path, Signers, load_requester, request_name, split, written
+from strongroom_client.cli.tx import Key, Path, Signers, load_requester, request_name, say_away, split, written
 
 app = typer.Typer(help="Messages: sign a text.", no_args_is_help=True)
 
@@ -42,6 +42,7 @@ def sign(
     key = load_requester(loaded, requester, passphrase.source(file, descriptor))
     with loaded.api() as api:
         verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        say_away(verified)
         steps = transactions.parse_path(path)
         signed, finished, answer = messages.sign(api, verified.body, text, key, split(signers), chain=chain, path=steps)
     keys = verified.body.keys

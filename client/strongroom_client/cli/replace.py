@@ -27,6 +27,7 @@ from strongroom_client.cli.tx import (
     print_request,
     request_name,
     require_mined,
+    say_away,
     say_waiting,
     split,
 )
@@ -100,6 +101,7 @@ def _replace(loaded: Context, key: Ed25519PrivateKey, given: _Given, make: Make)
         shown = api.request(given.request)
         replaced = replacements.read(shown, given.request)
         verified = wallets.verify_for_use(api, replaced.wallet.hex(), officers=loaded.officers(), mode=loaded.mode)
+        say_away(verified)
         body = verified.body
         replacements.require_open(api, body, replaced, shown)
         transaction = make(api, body, replaced, fee)

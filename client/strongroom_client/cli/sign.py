@@ -25,6 +25,7 @@ from strongroom_client.cli.tx import (
     Signers,
     load_requester,
     request_name,
+    say_away,
     say_waiting,
     split,
     written,
@@ -74,6 +75,7 @@ def sign(
         raise typer.BadParameter(f"one of {', '.join(CHAINS)}, a colon, and the network", param_hint="--chain")
     with loaded.api() as api:
         verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        say_away(verified)
         explained = judge(family, Asked(payload, stated, verified.body, network, steps))
         from_ = accounts(verified.body, chain, (each.path for each in explained.to_sign))
         for sentence in (f"from {', '.join(from_)}", *explained.sentences()):

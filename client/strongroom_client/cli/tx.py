@@ -20,6 +20,7 @@ from strongroom_client.cli import explain, passphrase
 from strongroom_client.cli.output import AsJson, Config, context, facts, print_json, progress, refusals
 from strongroom_client.context import Context
 from strongroom_client.transactions import Transfer
+from strongroom_client.wallets import Verified
 
 app = typer.Typer(help="Transactions: send, sign, show, wait, replace, cancel, explain.", no_args_is_help=True)
 app.command()(explain.explain)
@@ -63,6 +64,7 @@ def send(
     asked = Transfer(evm.parse_address(to), transactions.parse_value(value), _hex(data), chain)
     with loaded.api() as api:
         verified = wallets.verify_for_use(api, wallet, officers=loaded.officers(), mode=loaded.mode)
+        say_away(verified)
         progress(f"from {verified.address} to {evm.checksum(asked.to)}, {asked.value} wei")
         signed, answer = transactions.send(api, verified.body, asked, key, split(signers), lists or ())
         say_waiting(answer, signed.intent)
@@ -100,6 +102,15 @@ def retry(request: Request, config: Config = None, as_json: AsJson = False) -> N
         answer = api.retry(request)
     transactions.raise_failure(answer)
     print_request(answer, None, as_json)
+
+
+def say_away(verified: Verified) -> None:
+    """Whoever did not vouch for the wallet: it is signed with all the same, by others."""
+    if verified.away:
+        progress(
+            f"{len(verified.statements)} of {len(verified.order.names)} signers vouch for the wallet, "
+            f"and {', '.join(verified.away)} did not answer"
+        )
 
 
 def say_waiting(answer: Json, intent: Intent) -> None:
