@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,11 @@ def test_no_path_of_the_builder_and_no_flag_of_theirs_reaches_the_compiler(
     monkeypatch.setenv("RUSTFLAGS", "-C target-cpu=native")
     monkeypatch.setenv("CFLAGS", "-march=native")
     monkeypatch.setenv("CARGO_PROFILE_RELEASE_LTO", "off")
-    found = native.environment(tmp_path / "checkout", tmp_path / "target")
+    found = native.environment(tmp_path / "a checkout", tmp_path / "target")
     flags = found["CARGO_ENCODED_RUSTFLAGS"].split("\x1f")
-    for path, name in (("checkout", "/strongroom"), ("target", "/target"), ("cargo", "/cargo")):
+    for path, name in (("a checkout", "/strongroom"), ("target", "/target"), ("cargo", "/cargo")):
         assert f"--remap-path-prefix={tmp_path / path}={name}" in flags
-        assert f"-ffile-prefix-map={tmp_path / path}={name}" in found["CFLAGS"].split()
+        assert f"-ffile-prefix-map={tmp_path / path}={name}" in shlex.split(found["CFLAGS"])
     assert f"--remap-path-prefix={registry}=/cargo/registry" in flags
     assert "native" not in found["CFLAGS"].replace(str(tmp_path), "")
     assert not {"RUSTFLAGS", "CARGO_PROFILE_RELEASE_LTO"} & found.keys()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -61,9 +62,10 @@ def environment(checkout: Path, target: Path) -> dict[str, str]:
     c = [f"-ffile-prefix-map={path}={name}" for path, name in names.items()]
     return {
         **kept,
-        # Separated so that a folder with a blank in its name stays one argument.
+        # A folder with a blank in its name stays one argument, for rustc and for the C compiler.
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join([*rust, "-Clink-arg=-Wl,--build-id=none"]),
-        "CFLAGS": " ".join(c),
+        "CFLAGS": shlex.join(c),
+        "CC_SHELL_ESCAPED_FLAGS": "1",
         "SOURCE_DATE_EPOCH": "0",
         "CARGO_INCREMENTAL": "0",
         "PYO3_NO_PYTHON": "1",
