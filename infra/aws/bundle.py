@@ -20,6 +20,7 @@ from strongroom.signer.configuration import Configuration
 from strongroom.signer.settings import Settings
 
 PARENT: Final = Path(__file__).resolve().parent / "parent"
+SERVER: Final = PARENT.parent.parent / "enclave" / "parent" / "parent.py"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +55,7 @@ def bundle(image: bytes, config: bytes) -> bytes:
 def _files(image: bytes, config: bytes) -> Iterator[tuple[str, bytes, bool]]:
     yield "strongroom-enclave.eif", image, False
     yield "signer.json", config, False
+    yield "libexec/parent", SERVER.read_bytes(), True
     for path in PARENT.rglob("*"):
         if path.is_file():
             yield path.relative_to(PARENT).as_posix(), path.read_bytes(), bool(path.stat().st_mode & 0o100)

@@ -8,23 +8,20 @@ import json
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO
 
 import pytest
 import yaml
 
 from infra.aws import bundle
-from strongroom_enclave import init, parent
+from infra.enclave.parent import parent
 from strongroom_enclave.credentials import Credentials, from_file
 from tests.conftest import ROOT
 from tests.infra.aws import configuration
@@ -77,9 +74,9 @@ def test_a_configuration_that_no_signer_takes_is_not_bundled(
 def installed(tmp_path: Path) -> Path:
     """A root folder after the bundle's installer ran, with stand-ins for what touches the machine."""
     source, tools, root = tmp_path / "parent", tmp_path / "tools", tmp_path / "root"
-    shutil.copytree(PARENT, source)
-    (source / "strongroom-enclave.eif").write_bytes(b".eif")
-    configuration(source / "signer.json")
+    made = bundle.bundle(b".eif", configuration(tmp_path / "signer.json").read_bytes())
+    with tarfile.open(fileobj=io.BytesIO(made)) as archive:
+        archive.extractall(tmp_path, filter="data")
     tools.mkdir()
     for name in ("useradd", "getent", "systemctl"):
         (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{tmp_path}/ran\n')
@@ -96,12 +93,30 @@ def test_everything_is_put_where_its_unit_looks(installed: Path, tmp_path: Path)
     assert proxy == {"allowlist": [{"address": "kms.eu-central-1.amazonaws.com", "port": 443}]}
     unit = (installed / "etc/systemd/system/strongroom-vsock-proxy.service").read_text()
     assert "8000 kms.eu-central-1.amazonaws.com 443" in unit
-    for name in ("credentials", "enclave", "hand"):
+    for name in ("credentials", "enclave", "parent"):
         assert (installed / "usr/libexec/strongroom" / name).stat().st_mode & 0o111
     enabled = set((tmp_path / "ran").read_text().split("enable --now")[1].split())
     units = {path.name for path in (PARENT / "units").iterdir()}
     assert units - enabled == {"strongroom-host.service"}, "the host is configured by hand"
     assert enabled - units == {"nitro-enclaves-allocator.service"}
+
+
+def test_the_parents_server_takes_what_its_unit_gives_it(installed: Path) -> None:
+    unit = (installed / "etc/systemd/system/strongroom-parent.service").read_text()
+    [command] = re.findall(r"ExecStart=(.*)", unit)
+    program, *arguments = command.split()
+    given = parent._parser().parse_args(arguments)
+    assert (installed / program.removeprefix("/")).read_bytes() == bundle.SERVER.read_bytes()
+    assert (given.configuration, given.credentials) == (
+        Path("/etc/strongroom/signer.json"),
+        Path("/run/strongroom/credentials.json"),
+    )
+    assert f'CID, PROCESSORS, MEMORY = "{given.cid}"' in (PARENT / "libexec/enclave").read_text()
+    assert (
+        given.kms is None
+        and "vsock-proxy.yaml 8000 kms."
+        in (installed / "etc/systemd/system/strongroom-vsock-proxy.service").read_text()
+    )
 
 
 def test_an_enclave_fits_into_what_the_allocator_gives() -> None:
@@ -215,76 +230,6 @@ def test_old_credentials_stay_where_there_are_no_new_ones(tmp_path: Path, role: 
     assert done.returncode == 1 and target.read_text() == "old" and "Traceback" not in done.stderr
     assert fetch("http://127.0.0.1:9", target).returncode == 1
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
-
-
-# --- What the enclave asks for ---
-
-
-@dataclass
-class Handing:
-    """folder: of the two files, instead of /etc and /run. said: its standard error."""
-
-    folder: Path
-    said: IO[str]
-
-    def connect(self, port: int) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(parent.TIMEOUT)
-        connection.connect(f"{self.folder / 'vsock'}_{port}")
-        return connection
-
-
-@pytest.fixture
-def handing(tmp_path: Path) -> Iterator[Handing]:
-    """The program, on Unix sockets."""
-    text = (PARENT / "libexec/hand").read_text()
-    for old, new in (
-        ("/etc/strongroom/signer.json", "signer.json"),
-        ("/run/strongroom/credentials.json", "given.json"),
-    ):
-        assert old in text
-        text = text.replace(old, str(tmp_path / new))
-    program = tmp_path / "hand"
-    program.write_text(text)
-    command = ["python3", str(program), str(tmp_path / "vsock")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline() == "ready\n"
-        yield Handing(tmp_path, process.stderr)
-        process.kill()
-
-
-def test_the_enclave_is_handed_its_configuration_and_credentials(handing: Handing) -> None:
-    """By the enclave's own code, as far as what it takes for its configuration."""
-    configuration(handing.folder / "signer.json")
-    given = init.Given.parse(parent.ask(parent.CONFIGURATION_PORT, init.MAX_CONFIGURATION, handing.connect))
-    assert given.attested["name"] == "enclave-a" and given.authority is None
-    for key in ("FIRST", "SECOND"):
-        (handing.folder / "given.json").write_text(json.dumps({"AccessKeyId": key}))
-        assert json.loads(parent.ask(parent.CREDENTIALS_PORT, 16 << 10, handing.connect)) == {"AccessKeyId": key}
-
-
-def test_what_is_not_there_or_too_long_is_not_handed_over(handing: Handing) -> None:
-    with pytest.raises(OSError, match="ends its answer early"):
-        parent.ask(parent.CREDENTIALS_PORT, 16 << 10, handing.connect)
-    assert "No such file" in handing.said.readline()
-    config = handing.folder / "signer.json"
-    config.write_bytes(bytes((64 << 10) + 1))
-    with pytest.raises(OSError, match="ends its answer early"):
-        parent.ask(parent.CONFIGURATION_PORT, init.MAX_CONFIGURATION, handing.connect)
-    assert "more than 65536 bytes" in handing.said.readline()
-    config.write_bytes(b"{}")
-    assert parent.ask(parent.CONFIGURATION_PORT, init.MAX_CONFIGURATION, handing.connect) == b"{}"
-
-
-def test_last_words_are_in_the_journal_and_move_no_terminal(handing: Handing) -> None:
-    parent.tell(parent.LAST_WORDS_PORT, b"why\n\x1b[2Jclear", handing.connect)
-    assert [handing.said.readline() for _ in range(2)] == ["enclave: why\n", "enclave: ?[2Jclear\n"]
-    with handing.connect(parent.LAST_WORDS_PORT) as cut:
-        cut.sendall((1 << 31).to_bytes(4, "big") + b"half")
-    assert "ends early" in handing.said.readline()
-    parent.tell(parent.LAST_WORDS_PORT, b"the end", handing.connect)
-    assert handing.said.readline() == "enclave: the end\n"
 
 
 # --- The enclave ---
