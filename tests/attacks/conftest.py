@@ -1,4 +1,5 @@
-"""Two clusters of real signers for the whole session: one that only lies are told to, and one that is broken."""
+"""Clusters of real signers for the whole session: one that only lies are told to, one that is broken, and one of which
+journals are kept."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from strongroom_client.cluster.cluster import Cluster
 from strongroom_host.storage.wallets import Wallet
 from tests.attacks.custody import ECDSA, ED25519, SCHEMES, Custody
 from tests.attacks.lingering import Lingering
+from tests.attacks.witnessed import Witnessed
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,14 @@ def lingering(_begun: tuple[Custody, Lingering]) -> Lingering:
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Custody]:
     """Its signers are killed, stopped, replaced and started again."""
     yield from _custody(tmp_path_factory, "breakable")
+
+
+@pytest.fixture(scope="session")
+def witnessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witnessed]:
+    """With a witness. Killed, rolled back and copied."""
+    folder = tmp_path_factory.mktemp("witnessed")
+    with Cluster(folder, witnesses=1, chain=False, host=False) as cluster, Witnessed(cluster) as custody:
+        yield custody
 
 
 def _custody(factory: pytest.TempPathFactory, name: str) -> Iterator[Custody]:

@@ -13,7 +13,7 @@ import pytest
 
 from strongroom.errors import Refusal, Verdict
 from strongroom.wire import cbor, frame
-from strongroom.wire.fields import Fields, pair_item
+from strongroom.wire.fields import Fields, bytes_item, pair_item
 from strongroom_client.cluster.plan import PORT
 from strongroom_host.signers import Signers
 from strongroom_simulator.adversary import read_frame
@@ -85,7 +85,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Step:
-    """A signer's answer within a ceremony. messages: sealed, by recipient."""
+    """A signer's answer within a ceremony. messages: sealed, by recipient. acknowledged: by its journal, likewise."""
 
     name: str
     ceremony: bytes
@@ -93,14 +93,24 @@ class Step:
     messages: Mapping[str, bytes]
     result: bytes | None
     signature: bytes | None
+    acknowledged: Mapping[str, bytes]
 
 
 def read_step(name: str, answer: Fields) -> Step:
     ceremony, number = answer.blob("ceremony", size=32), answer.integer("round")
     messages = dict(answer.items("messages", pair_item))
     result, signature = answer.optional_blob("result"), answer.optional_blob("signature")
+    acknowledged = read_acknowledged(answer.fields("journal")) if answer.has("journal") else {}
     answer.end()
-    return Step(name, ceremony, number, messages, result, signature)
+    return Step(name, ceremony, number, messages, result, signature, acknowledged)
+
+
+def read_acknowledged(answer: Fields) -> dict[str, bytes]:
+    """What a journal says when it has reserved: sealed, by recipient. What it sealed for itself, this host loses."""
+    acknowledged = dict(answer.items("acknowledgements", pair_item))
+    answer.blob("digest", size=32), answer.flag("counted"), answer.items("blocks", bytes_item)
+    answer.end()
+    return acknowledged
 
 
 class Run:
@@ -146,8 +156,10 @@ class Run:
         number: int | None = None,
         ceremony: bytes | None = None,
         keep: bool = True,
+        acknowledged: Sequence[Letter] = (),
     ) -> Step:
-        """One round for one signer: honestly, but for what is given. keep: its answer is its step now."""
+        """One round for one signer: honestly, but for what is given. keep: its answer is its step now. acknowledged:
+        by other journals."""
         own = self.steps[name]
         carried: list[cbor.Value] = [list(letter) for letter in (self.letters(name) if letters is None else letters)]
         body: dict[str, cbor.Value] = {
@@ -155,6 +167,8 @@ class Run:
             "round": own.round if number is None else number,
             "messages": carried,
         }
+        if acknowledged:
+            body["acknowledgements"] = [list(each) for each in acknowledged]
         step = read_step(name, self._signers.call(name, "ceremony.step", body, timeout=60.0))
         return self.take(step) if keep else step
 

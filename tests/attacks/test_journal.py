@@ -1,79 +1,29 @@
-"""Old disks, copies and withheld answers, against the journals of real signers and a witness; and the limit that holds.
+"""Old disks, withheld answers and the host's clock, against the journals of real signers and a witness; and the limit
+that holds.
 
-Four journals, t = 2: w = 3 acknowledge, and a restarted one hears r = 3 others. What a corrupt journal adds to it is in
-tests/journal, where one can be written.
+Four journals, t = 2: w = 3 acknowledge, and a restarted one hears r = 3 others. One sealed state that runs twice is in
+test_twins.py, a journal that lies in test_lying_journal.py.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from strongroom.chains.evm import Transaction
-from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
-from strongroom.policy.document import Policy
-from strongroom.policy.terms import Window
-from strongroom_client.cluster.cluster import Cluster
-from strongroom_host.relay.signing import Signed, SigningFailed
+from strongroom_host.relay.signing import SigningFailed
 from strongroom_host.storage.wallets import Wallet
-from tests.attacks.custody import CHAIN_ID, ECDSA, ED25519, RECIPIENT, Custody
+from tests.attacks.custody import ECDSA, ED25519, TRANSACTION
+from tests.attacks.witnessed import ALL, COUNT, A, B, C, Reserving, W, Witnessed
 from tests.journal.world import refused
-
-A, B, C, W = "enclave-1", "enclave-2", "hsm-1", "witness-1"
-ALL = (A, B, C, W)
-COUNT = 4
-
-
-class Witnessed(Custody):
-    """Each wallet of this host's lets four messages, or payments, go in an hour."""
-
-    def policy(self) -> Policy:
-        return replace(super().policy(), windows=(Window(3600, count=COUNT),))
-
-    def journal(self, wallet: Wallet, name: str) -> dict[str, Any]:
-        rows = [row for row in self.status(name).wallets if row["wallet"] == wallet.body.wallet]
-        assert len(rows) == 1 and isinstance(rows[0]["journal"], dict)
-        return rows[0]["journal"]
-
-    def blocks(self, wallet: Wallet, name: str) -> int:
-        return len(self.journals.blocks(wallet.signed_order.order_id, name))
-
-    def roll_back(self, wallet: Wallet, blocks: dict[str, int], *names: str) -> None:
-        """These are started again, on the disk of that time."""
-        self.rest()
-        for name in names:
-            self.journals.cut(wallet.signed_order.order_id, name, blocks[name])
-            self.cluster.restart(name)
-
-    def all_blocks(self, wallet: Wallet) -> dict[str, int]:
-        return {name: self.blocks(wallet, name) for name in ALL}
-
-    def failed(self, wallet: Wallet, names: Sequence[str] | None = None, intent: Intent | None = None) -> Refusal:
-        with pytest.raises(SigningFailed) as caught:
-            self.sign(wallet, names, intent=intent)
-        return caught.value.cause
-
-
-@pytest.fixture(scope="module")
-def witnessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witnessed]:
-    folder = tmp_path_factory.mktemp("witnessed")
-    with Cluster(folder, witnesses=1, chain=False, host=False) as cluster, Witnessed(cluster) as custody:
-        yield custody
 
 
 @pytest.fixture
 def wallet(witnessed: Witnessed) -> Wallet:
     """A new one for each test: what is reserved stays so. All of the cluster is up."""
-    for name in ALL:
-        witnessed.cluster.resume(name)
-        if not witnessed.cluster.process(name).running:
-            witnessed.cluster.restart(name)
+    witnessed.revive()
     return witnessed.make(ED25519)
 
 
@@ -180,24 +130,49 @@ def test_a_clock_of_the_hosts(witnessed: Witnessed, wallet: Wallet) -> None:
             witnessed.begin("sign.start", dict.fromkeys((A, B), body))
 
 
-def test_both_sides_of_a_nonce(witnessed: Witnessed) -> None:
-    """A payment whose signature was kept, and another one with its nonce: only a replacement that pays more and does
-    the same is signed, and it is counted once."""
+def test_two_signers_shown_two_intents(witnessed: Witnessed, wallet: Wallet) -> None:
+    """Of one request, or of two. Each signer computes the ceremony's id from what it was shown, so that nothing of the
+    one means anything to the other; and the witness speaks for what it was shown itself."""
+    first = witnessed.intent(wallet)
+    for second in (witnessed.intent(wallet), replace(first, payload=b"pay somebody else")):
+        bodies = {name: witnessed.at(wallet, (A, B), intent) for name, intent in ((A, first), (B, second))}
+        shown = Reserving(witnessed, bodies[B], witnessed.begin("sign.start", bodies))
+        with shown:
+            assert shown.run.steps[A].ceremony != shown.run.steps[B].ceremony
+            shown.reserve(W, ceremony=shown.run.steps[A].ceremony)
+            for name in (A, B):
+                with refused("channel_link"):
+                    shown.feed(name)
+        assert witnessed.failed(wallet, (B, C), replace(second, payload=b"and a third")).code == "request_conflict"
+
+
+def test_a_signer_that_was_away_hears_of_what_it_missed(witnessed: Witnessed) -> None:
+    """C was asked for nothing while the others signed for two nonces. Then A is gone, and C has to sign the next."""
+    witnessed.revive()
     wallet = witnessed.make(ECDSA)
 
-    def intent(value: int, fee: int, nonce: int = 7, replaces: bytes | None = None) -> Intent:
-        transaction = Transaction(CHAIN_ID, nonce, 10**9, fee, 21_000, RECIPIENT, value)
-        return witnessed.intent(wallet, payload=transaction.encode(), request=os.urandom(16), replaces=replaces)
+    def intent(nonce: int) -> Intent:
+        payload = replace(TRANSACTION, nonce=nonce).encode()
+        return witnessed.intent(wallet, payload=payload)
 
-    first = intent(10**15, 2 * 10**9)
-    witnessed.sign(wallet, (A, B), intent=first)
-    for other in (
-        intent(10**14, 2 * 10**9),
-        intent(10**15, 3 * 10**9),
-        intent(10**14, 3 * 10**9, replaces=first.request),
-        intent(10**15, 2 * 10**9, replaces=first.request),
-    ):
-        assert witnessed.failed(wallet, (B, C), other).code == "journal_conflict"
-    assert witnessed.failed(wallet, (A, C), intent(1, 2 * 10**9, nonce=9)).code == "nonce_gap"
-    replaced: Signed = witnessed.sign(wallet, (A, C), intent=intent(10**15, 3 * 10**9, replaces=first.request))
-    assert replaced.signers == (A, C)
+    witnessed.sign(wallet, (A, B), intent=intent(0))
+    for nonce in (1, 2):
+        with witnessed.reserving(wallet, (A, B), intent(nonce)) as begun:
+            begun.reserve(W).finish()
+    witnessed.rest()
+    witnessed.cluster.kill(A)
+    assert witnessed.failed(wallet, (B, C), intent(4)).code == "nonce_gap"
+    assert witnessed.sign(wallet, (B, C), intent=intent(3)).signers == (B, C)
+
+
+def test_a_replacement_of_what_a_signer_never_heard_of(witnessed: Witnessed) -> None:
+    witnessed.revive()
+    wallet = witnessed.make(ECDSA)
+    first = witnessed.intent(wallet)
+    with witnessed.reserving(wallet, (A, B), first) as begun:
+        begun.reserve(W).finish()
+    witnessed.rest()
+    witnessed.cluster.kill(A)
+    payload = replace(TRANSACTION, max_fee=TRANSACTION.max_fee + 10**9).encode()
+    other = witnessed.intent(wallet, payload=payload, replaces=first.request)
+    assert witnessed.sign(wallet, (B, C), intent=other).signers == (B, C)

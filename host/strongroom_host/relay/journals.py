@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from strongroom.errors import Refusal
@@ -108,6 +109,13 @@ class Keeper:
         for name in names:
             for peer in names:
                 if peer != name:
+                    self.exchange(group, name, peer)
+
+    def catch_up(self, group: Group, name: str) -> None:
+        """It hears all others that answer."""
+        for peer in group.journals:
+            if peer != name:
+                with suppress(Refusal):
                     self.exchange(group, name, peer)
 
     def exchange(self, group: Group, name: str, peer: str) -> bool:

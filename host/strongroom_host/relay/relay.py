@@ -63,6 +63,8 @@ class Job:
     others: tuple[str, ...] = ()
     wanted: int = 0
     """Journals that take no part in the ceremony, and are asked to reserve beside it; wanted: how many of them must."""
+    behind: frozenset[str] = frozenset()
+    """Codes with which a journal may refuse only because it does not know yet what the others do."""
 
     @property
     def participants(self) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ class Relay:
 
     def run(self, job: Job) -> tuple[bytes, dict[str, Last]]:
         """The ceremony's id and every participant's last step. Raises CeremonyFailed for what cannot be mended."""
-        last_left = relinked = False
+        last_left = relinked = levelled = False
         if job.group.wallet is not None and job.kind == "sign":
             self._warmer.used(job.group.order, job.group.names, partial(self.warm, job.group))
         for mending in range(MOST_MENDINGS + 1):
@@ -101,6 +103,9 @@ class Relay:
                     if not relinked and _crossed(failed.refusals):
                         relinked = True
                         self._relink(job, failed.refusals, began)
+                    elif not levelled and _behind(job, failed.refusals):
+                        levelled = True
+                        self._catch_up(job, failed.refusals)
                     else:
                         self._mend(job, failed.refusals, began)
                 except CeremonyFailed as hopeless:
@@ -181,6 +186,13 @@ class Relay:
                         self.handshakes.open(job.group.order, [(peer, name)], began)
         except Refusal:
             raise CeremonyFailed(refusals) from None
+
+    def _catch_up(self, job: Job, refusals: Mapping[str, Refusal]) -> None:
+        """A journal that was out of reach misses what the others acknowledged meanwhile, and refuses what follows from
+        it: the next nonce, a replacement. What it refuses again once it has heard them, it refuses."""
+        for name, refusal in refusals.items():
+            if refusal.code in job.behind:
+                self.keeper.catch_up(job.group, name)
 
     def _mend_shares(self, job: Job, name: str, refusal: Refusal, began: float) -> None:
         if refusal.code in ("unknown_wallet", "unknown_order"):
@@ -266,6 +278,11 @@ class Relay:
 def _crossed(refusals: Mapping[str, Refusal]) -> bool:
     codes = {refusal.code for refusal in refusals.values()}
     return "channel_link" in codes and codes <= MENDABLE | {"channel_link"}
+
+
+def _behind(job: Job, refusals: Mapping[str, Refusal]) -> bool:
+    codes = {refusal.code for refusal in refusals.values()}
+    return bool(job.others) and bool(codes & job.behind) and codes <= MENDABLE | job.behind
 
 
 def _peers(job: Job, name: str, refusal: Refusal) -> list[str]:

@@ -11,6 +11,7 @@ from strongroom import schemes
 from strongroom.chains.effects import ToSign
 from strongroom.channel import bundle
 from strongroom.errors import Refusal
+from strongroom.intent.intent import Intent
 from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wire import cbor
 from strongroom_host.relay.blame import wrong_contributions
@@ -20,6 +21,10 @@ from strongroom_host.relay.sets import Candidates
 
 REQUEST_TIMEOUT: Final = 30.0
 ROUND_TIMEOUT: Final = 5.0
+FOLLOWING: Final = frozenset({"nonce_gap"})
+REPLACING: Final = frozenset({"journal_conflict"})
+"""What a journal that was away refuses: what follows, or replaces, that which it has not heard of."""
+
 LATE: Final = 10.0
 """Seconds for which a signer that was out of reach is asked last."""
 
@@ -173,6 +178,7 @@ def _job(
         route=task.route,
         others=others,
         wanted=wanted,
+        behind=FOLLOWING | (REPLACING if Intent.decode(task.intent).replaces is not None else set()),
     )
 
 
