@@ -9,7 +9,7 @@ from typing import Literal
 from strongroom.approval.approver import Approver
 from strongroom.approval.demand import Demand
 from strongroom.policy.document import Policy
-from strongroom.policy.names import covers
+from strongroom.policy.names import alike, covers, ends
 from strongroom.policy.rules import Rule
 from strongroom.policy.words import moment
 from strongroom.signer.configuration import Officers
@@ -170,23 +170,24 @@ def _met(demand: Demand, approvers: Sequence[Approver], *, without: Approver | N
 
 
 def _lists(policy: Policy) -> Iterator[Finding]:
-    labels: dict[str, set[str]] = {}
+    labels: dict[str, dict[str, str]] = {}
     names: dict[str, set[str]] = {}
     for found in policy.lists:
         for entry in found.entries:
-            labels.setdefault(entry.label.lower(), set()).add(entry.address)
+            labels.setdefault(alike(entry.label), {})[entry.address] = entry.label
             names.setdefault(entry.address, set()).add(entry.label)
-    for label, addresses in sorted(labels.items()):
-        if len(addresses) > 1:
-            text = f"{len(addresses)} addresses are labelled {label!r}: an approver cannot tell them apart by name"
+    for _, labelled in sorted(labels.items()):
+        if len(labelled) > 1:
+            called = " or ".join(map(repr, sorted(set(labelled.values()))))
+            text = f"{len(labelled)} addresses are labelled {called}: an approver cannot tell them apart by name"
             yield Finding("warning", "same_label", text)
     for address, given in sorted(names.items()):
         if len(given) > 1:
             text = f"{address} is called {' and '.join(sorted(given))}"
             yield Finding("note", "two_labels", text)
-    for ends, addresses in sorted(_by_ends(names).items()):
+    for shape, addresses in sorted(_by_ends(names).items()):
         if len(addresses) > 1:
-            text = f"{' and '.join(sorted(addresses))} begin and end alike ({ends}): is one made to be mistaken?"
+            text = f"{' and '.join(sorted(addresses))} begin and end alike ({shape}): is one made to be mistaken?"
             yield Finding("warning", "lookalike", text)
     used = {name for rule in policy.rules for name in rule.lists} | set(policy.deny)
     for found in policy.lists:
@@ -195,12 +196,10 @@ def _lists(policy: Policy) -> Iterator[Finding]:
 
 
 def _by_ends(addresses: Iterable[str]) -> dict[str, set[str]]:
-    """By the first and last four characters after the prefix, which is what people compare, and thieves grind for."""
-    ends: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
     for address in addresses:
-        bare = address.removeprefix("0x").removeprefix("bc1q").removeprefix("bc1p")
-        ends.setdefault(f"{bare[:4]}…{bare[-4:]}", set()).add(address)
-    return ends
+        found.setdefault("…".join(ends(address)), set()).add(address)
+    return found
 
 
 def _keys(policy: Policy, officers: Officers | None) -> Iterator[Finding]:

@@ -19,6 +19,8 @@ NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 CHAIN: Final = re.compile(r"evm:[1-9][0-9]{0,19}|(bitcoin|solana):[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
 _ASSET: Final = re.compile(r"native|token:(0x[0-9a-f]{40}|[1-9A-HJ-NP-Za-km-z]{32,44})(/(0|[1-9][0-9]{0,77}|\*))?")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}|(?!0x)[!-~]{1,128}")
+_BEGINNING: Final = re.compile(r"0x|(bc|bcrt|tb)1[qp]")
+_LOOKS: Final = {"0": "o", "1": "l", "i": "l", "|": "l", "!": "l", "5": "s", "$": "s"}
 _LABEL: Final = re.compile(r"[!-~]([ -~]{0,62}[!-~])?")
 
 
@@ -72,6 +74,19 @@ def require_label(label: str) -> None:
 
 def require_amount(amount: int | None) -> None:
     require(amount is None or 0 <= amount <= LARGEST, "an amount is an unsigned integer of 256 bits")
+
+
+def ends(address: str) -> tuple[str, str]:
+    """What many tools show of an address, what people compare, and what is cheap to imitate: four characters at each
+    end, behind what every address of its kind begins with."""
+    bare = _BEGINNING.sub("", address)
+    return bare[:4], bare[-4:]
+
+
+def alike(label: str) -> str:
+    """The same for labels that a reader takes for one: case, spaces, punctuation and look-alike letters set aside."""
+    folded = "".join(_LOOKS.get(character, character) for character in label.lower())
+    return "".join(filter(str.isalnum, folded)).replace("rn", "m").replace("vv", "w")
 
 
 def covers(pattern: str, asset: str) -> bool:

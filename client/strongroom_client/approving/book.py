@@ -9,12 +9,11 @@ from typing import Final
 
 from strongroom.policy.document import Policy
 from strongroom.policy.lists import Proof
+from strongroom.policy.names import ends
 
 UNLISTED: Final = "On no list of the policy. Compare every character of the address with a source of your own."
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_ENDS: Final = 4
-"""Characters at each end of an address: what many tools show of it, and what is cheap to imitate."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,14 @@ class Book:
         """What to say of an address that no list has, and of whom it may be meant to be mistaken for."""
         if self.known(address) is not None:
             return []
-        shape = _shape(address)
+        shape = ends(address)
         alike = [
             f"It begins and ends like {visible(entry.label)} of list {each.name}, and is another address."
             for each in self.policy.lists
             for entry in each.entries
-            if _shape(entry.address) == shape
+            if ends(entry.address) == shape
         ]
         return [UNLISTED, *alike[:3]]
-
-
-def _shape(address: str) -> tuple[str, str]:
-    return address.removeprefix("0x")[:_ENDS], address[-_ENDS:]
 
 
 def visible(text: str, *, lines: bool = False) -> str:
