@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from strongroom.policy.directives import Renewal
+from strongroom_client import directing
+from strongroom_host.relay.signing import SigningFailed
+from strongroom_host.storage.wallets import Wallet
 from tests.attacks.custody import ECDSA, ED25519, Custody
 from tests.attacks.hand import refused
 
@@ -15,7 +20,14 @@ HOURS = 3600
 
 
 @pytest.fixture(scope="module")
-def later(breakable: Custody) -> Iterator[Custody]:
+def leased(breakable: Custody) -> Wallet:
+    """Its policy is in force for an hour, unless officers renew it."""
+    policy = replace(breakable.policy(), lease=HOURS)
+    return breakable.create(breakable.signed(breakable.order(ED25519, policy=policy)))
+
+
+@pytest.fixture(scope="module")
+def later(breakable: Custody, leased: Wallet) -> Iterator[Custody]:
     """Five hours have passed for AWS and its enclaves, which slept; the machine beside the HSM says otherwise."""
     for scheme in (ED25519, ECDSA):
         breakable.wallet(scheme)
@@ -52,3 +64,21 @@ def test_the_hosts_idea_of_time_is_nobodys(later: Custody) -> None:
         body = later.sign_body(wallet, (A, B), intent) | {"tickets": list(later.tickets((A, B))), "attempt": 1}
         with refused("intent_expired", by=name):
             later.start(name, "sign.start", body)
+
+
+def test_a_freeze_that_is_kept_back_lasts_as_long_as_the_lease(later: Custody, leased: Wallet) -> None:
+    """The host shows nobody what an officer signed. Once the lease is over nobody signs anyway, by the enclaves' clock;
+    and a host that has nothing to show for it cannot lengthen it."""
+    intent = later.intent(leased, expiry=int(time.time()) + 5 * HOURS + 600)
+    with pytest.raises(SigningFailed) as failed:
+        later.sign(leased, (A, B), intent=intent)
+    assert failed.value.cause.code == "policy_lease"
+    renewal = Renewal(leased.body.wallet, leased.policy, intent.expiry)
+    for keys in ([later.requester], later.officer_keys[:1]):
+        directive = directing.sign(directing.unsigned(renewal), keys).encode()
+        with refused("directive_not_signed", by=A):
+            later.ask(A, "policy.renew", {"wallet": leased.body.wallet, "directive": directive})
+    directive = directing.sign(directing.unsigned(renewal), later.officer_keys[:2]).encode()
+    for name in (A, B):
+        later.ask(name, "policy.renew", {"wallet": leased.body.wallet, "directive": directive})
+    assert later.sign(leased, (A, B), intent=intent).signers == (A, B)
