@@ -135,6 +135,9 @@ CODES: Final[dict[str, Code]] = {
     "policy_message": Code("refused", "Have officers allow messages in this wallet's policy."),
     "policy_asset": Code("refused", "Send an asset that a rule of the wallet's policy is about."),
     "policy_allowance": Code("refused", "Name a spender that the policy allows, or have officers change the policy."),
+    "policy_delegation": Code(
+        "refused", "Authorise code that a rule of the wallet's policy lists, or have officers change the policy."
+    ),
     "policy_rule": Code("refused", "Ask for something that a rule of the wallet's policy covers."),
     "policy_denied": Code("refused", "Do not send there: officers denied this address."),
     "policy_hours": Code("refused", "Ask again within the hours of the rule named."),

@@ -16,11 +16,12 @@ from strongroom.chains.bitcoin import message as bitcoin_message
 from strongroom.chains.bitcoin.keys import Path, WalletKeys
 from strongroom.chains.effects import Effects, ToSign
 from strongroom.chains.evm import permits, personal
+from strongroom.chains.evm.authorization import MAGIC, Authorization
 from strongroom.chains.evm.typed_data import TypedData
 from strongroom.chains.solana import offchain, programs
 from strongroom.errors import Refusal
 
-Kind = Literal["transaction", "text", "typed-data"]
+Kind = Literal["transaction", "text", "typed-data", "authorization"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _evm(asked: Question) -> Decoded:
     if asked.keys is not None:
         _require(asked.keys, "Ethereum address", digest=True)
         owner = evm.address(asked.keys.key(asked.path))
-    kind = asked.kind or ("typed-data" if asked.payload.lstrip()[:1] == b"{" else "transaction")
+    kind = asked.kind or _evm_kind(asked.payload)
     wanted = _chain_id(asked.network)
     if kind == "text":
         text = personal.effects(wanted or 1, asked.payload)
@@ -67,10 +68,21 @@ def _evm(asked: Question) -> Decoded:
         data = TypedData.decode(asked.payload)
         _same_chain(data.chain_id, wanted)
         return Decoded(kind, permits.effects(data), (ToSign(data.digest, asked.path),))
+    if kind == "authorization":
+        given = Authorization.decode(asked.payload)
+        _same_chain(given.chain_id, wanted)
+        _canonical(given.encode(), asked.payload)
+        return Decoded(kind, given.effects(), (ToSign(given.digest(), asked.path),))
     transaction = evm.Transaction.decode(asked.payload)
     _same_chain(transaction.chain_id, wanted)
     _canonical(transaction.encode(), asked.payload)
     return Decoded(kind, transaction.effects(owner), (ToSign(transaction.digest(), asked.path),))
+
+
+def _evm_kind(payload: bytes) -> Kind:
+    if payload.lstrip()[:1] == b"{":
+        return "typed-data"
+    return "authorization" if payload[:1] == bytes((MAGIC,)) else "transaction"
 
 
 def _chain_id(network: str | None) -> int | None:
@@ -94,8 +106,7 @@ def _solana(asked: Question) -> Decoded:
         _require(asked.keys, "Solana address", digest=False)
         own = asked.keys.public_key
     _no_path(asked)
-    if kind == "typed-data":
-        raise Refusal("unsupported_transaction", "there is no typed data on Solana")
+    _require_kind(kind, "Solana")
     if kind == "text":
         text = offchain.effects(cluster, asked.payload)
         return Decoded(kind, text, (ToSign(offchain.encode(asked.payload)),))
@@ -107,8 +118,7 @@ def _solana(asked: Question) -> Decoded:
 
 def _bitcoin(asked: Question) -> Decoded:
     network, kind = asked.network or "mainnet", asked.kind or "transaction"
-    if kind == "typed-data":
-        raise Refusal("unsupported_transaction", "there is no typed data on Bitcoin")
+    _require_kind(kind, "Bitcoin")
     if asked.keys is None:
         raise Refusal("unsupported_transaction", "what is the wallet's follows from its key: give its certificate")
     if kind == "text":
@@ -124,6 +134,11 @@ def _require(keys: WalletKeys, what: str, *, digest: bool) -> None:
     suite = schemes.suite(keys.scheme)
     if suite.digest != digest or suite.taproot:
         raise Refusal("intent_mismatch", f"a wallet of scheme {keys.scheme} has no {what}")
+
+
+def _require_kind(kind: Kind, chain: str) -> None:
+    if kind not in ("transaction", "text"):
+        raise Refusal("unsupported_transaction", f"there is no {kind.replace('-', ' ')} on {chain}")
 
 
 def _no_path(asked: Question) -> None:

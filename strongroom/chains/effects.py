@@ -71,6 +71,16 @@ class Signing:
 
 
 @dataclass(frozen=True)
+class Delegation:
+    """The wallet's address is to act by the code at another one (EIP-7702). code: that address; zeros for none.
+
+    Beyond the signers' judgement: what such code then moves, nobody asks them about.
+    """
+
+    code: str
+
+
+@dataclass(frozen=True)
 class Effects:
     """fee_ceiling: the most that the network may take, of fee_asset.
 
@@ -86,6 +96,7 @@ class Effects:
     fee_asset: str = ""
     fee_ceiling: int = 0
     once: tuple[str, ...] = ()
+    delegations: tuple[Delegation, ...] = ()
 
 
 @dataclass(frozen=True)

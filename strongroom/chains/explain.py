@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from strongroom.chains import decoders
 from strongroom.chains.decoders import CHAINS, Kind
-from strongroom.chains.effects import Allowance, Call, Effects, Signing, ToSign, Transfer
+from strongroom.chains.effects import Allowance, Call, Delegation, Effects, Signing, ToSign, Transfer
 from strongroom.wallet.certificate import Body
 
 
@@ -40,6 +40,7 @@ class Explanation:
             *map(_allowance, effects.allowances),
             *(_call(effects.chain, call) for call in effects.calls),
             *map(_signing, effects.signings),
+            *map(_delegation, effects.delegations),
             *_costs(effects),
         )
 
@@ -78,6 +79,7 @@ class Explanation:
                 "signings": [
                     {"kind": each.kind, "domain": each.domain, "what": each.what} for each in effects.signings
                 ],
+                "delegations": [{"code": each.code} for each in effects.delegations],
                 "fee": {"asset": effects.fee_asset, "at_most": str(effects.fee_ceiling)} if effects.fee_asset else None,
                 "once": list(effects.once),
             },
@@ -167,6 +169,15 @@ def _signing(signing: Signing) -> str:
         return f"signs a text that begins: {signing.what!r}"
     return f"signs typed data {signing.what} " + (
         f"for {signing.domain}" if signing.domain else "for no named contract"
+    )
+
+
+def _delegation(delegation: Delegation) -> str:
+    if not int(delegation.code, 16):
+        return "takes back that any code acts as the wallet (EIP-7702)"
+    return (
+        f"lets the code at {delegation.code} act as the wallet until that is taken back (EIP-7702): "
+        "what it moves then, no signer is asked about"
     )
 
 

@@ -17,6 +17,7 @@ _CHAINS: Final[Mapping[Kind, tuple[str, decoders.Kind]]] = {
     "evm-transaction": ("evm", "transaction"),
     "evm-text": ("evm", "text"),
     "evm-typed-data": ("evm", "typed-data"),
+    "evm-authorization": ("evm", "authorization"),
     "bitcoin-psbt": ("bitcoin", "transaction"),
     "bitcoin-text": ("bitcoin", "text"),
     "solana-transaction": ("solana", "transaction"),

@@ -11,6 +11,7 @@ from strongroom.chains import bitcoin, evm
 from strongroom.chains.bitcoin import message as bitcoin_message
 from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.chains.effects import ToSign
+from strongroom.chains.evm.authorization import Authorization
 from strongroom.chains.solana import base58
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent, Kind
@@ -24,7 +25,8 @@ _V: Final = 27
 @dataclass(frozen=True)
 class Finished:
     """raw: the transaction with its signatures; of texts the signature: EVM 65 bytes with v = 27 or 28, BIP-322 the
-    text `smp…` in ASCII, Ed25519 and BIP-340 64 bytes. name: what the chain calls the transaction; None for texts."""
+    text `smp…` in ASCII, Ed25519 and BIP-340 64 bytes; of an authorisation what a transaction of type 4 lists. name:
+    what the chain calls the transaction; None for all else."""
 
     raw: bytes
     name: str | None = None
@@ -52,6 +54,8 @@ def finish(intent: Intent, keys: WalletKeys, signatures: Sequence[bytes]) -> Fin
         return Finished(bytes((1,)) + signatures[0] + intent.payload, base58.encode(signatures[0]))
     if intent.kind == "bitcoin-text":
         return Finished(bitcoin_message.simple(signatures[0], keys, intent.path).encode())
+    if intent.kind == "evm-authorization":
+        return Finished(Authorization.decode(intent.payload).signed(signatures[0]))
     if intent.kind in ("evm-text", "evm-typed-data"):
         return Finished(signatures[0][:64] + bytes((_V + signatures[0][64],)))
     return Finished(signatures[0])

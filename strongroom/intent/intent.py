@@ -16,6 +16,7 @@ Kind = Literal[
     "evm-transaction",
     "evm-text",
     "evm-typed-data",
+    "evm-authorization",
     "bitcoin-psbt",
     "bitcoin-text",
     "solana-transaction",

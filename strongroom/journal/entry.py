@@ -163,7 +163,8 @@ class Candidate:
 
     def entry(self, spends: Sequence[Spend]) -> Entry:
         effects = self.effects
-        moves = [*effects.allowances, *effects.calls, *effects.signings, *(t for t in effects.transfers if t.amount)]
+        moves = [*effects.allowances, *effects.calls, *effects.signings, *effects.delegations]
+        moves += [each for each in effects.transfers if each.amount]
         return Entry(
             self.request,
             self.intent,
@@ -201,6 +202,8 @@ def meaning(effects: Effects) -> bytes:
         "calls": [_call(each) for each in effects.calls],
         "signings": [_signing(each) for each in effects.signings],
     }
+    if effects.delegations:
+        value["delegations"] = [each.code for each in effects.delegations]
     return hashlib.sha256(b"strongroom/meaning/v1" + cbor.encode(value)).digest()
 
 

@@ -128,6 +128,15 @@ def _unbounded(policy: Policy) -> Iterator[Finding]:
             yield Finding("warning", "no_window", text)
         if rule.to is None and rule.kind != "call":
             yield Finding("warning", "anyone", f"rule {rule.name} is for anyone: a stolen requester's key names itself")
+    yield from (
+        Finding(
+            "warning",
+            "delegation",
+            f"rule {rule.name} lets other code act as the wallet: what that moves, no signer is asked about",
+        )
+        for rule in policy.rules
+        if rule.kind == "delegation"
+    )
     counted = any(window.count is not None for window in policy.windows)
     for rule in policy.rules:
         if not counted and all(window.count is None for window in rule.windows):

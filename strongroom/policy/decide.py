@@ -107,7 +107,8 @@ def cancels(effects: Effects) -> bool:
     """Whether a transaction does nothing but use up what another one needs: a zero of the chain's own coin may move, as
     on EVM something must. Not a zero of a token, which would show in the recipient's history as a payment."""
     moves = any(each.amount or each.asset != effects.fee_asset or each.sender for each in effects.transfers)
-    return bool(effects.fee_asset) and not (moves or effects.allowances or effects.calls or effects.signings)
+    more = effects.delegations
+    return bool(effects.fee_asset) and not (moves or effects.allowances or effects.calls or effects.signings or more)
 
 
 def require_in_force(policy: Policy, circumstances: Circumstances) -> None:

@@ -74,6 +74,8 @@ def _about(rule: Rule) -> str:
         return f"lets {to} take {assets} later"
     if rule.kind == "call":
         return f"on {chains}, calls {both([_method(method) for method in rule.methods])}"
+    if rule.kind == "delegation":
+        return f"on {chains}, lets the code of {to} act as the wallet (EIP-7702)"
     if rule.kind == "typed":
         domains = [f"{each.primary or 'anything'} for {each.contract or 'no contract'}" for each in rule.domains]
         return f"on {chains}, signs typed data: {both(domains)}"

@@ -16,7 +16,7 @@ MAX_ITEMS: Final = 1024
 
 @dataclass(frozen=True)
 class Item:
-    """asset: what the amount is of, empty for what has none. to: recipient, spender, contract or domain, or empty.
+    """asset: what the amount is of, empty for what has none. to: recipient, spender, contract, domain, code, or empty.
 
     amount: None for everything that there is. call, signing, allowance: the effect itself, for what only its kind has.
     """
@@ -50,6 +50,8 @@ def _items(effects: Effects) -> Iterator[Item]:
     for signing in effects.signings:
         kind: Kind = "message" if not chain else "typed" if signing.kind == "typed" else "text"
         yield Item(kind, chain, "", signing.domain or "", 0, signing=signing)
+    for delegation in effects.delegations:
+        yield Item("delegation", chain, "", delegation.code, 0)
 
 
 def _transfer(chain: str, transfer: Transfer) -> Item:

@@ -60,6 +60,7 @@ _CODES: Final[Mapping[Kind, str]] = {
     "text": "policy_message",
     "typed": "policy_message",
     "message": "policy_message",
+    "delegation": "policy_delegation",
 }
 
 
@@ -70,10 +71,12 @@ def _uncovered(policy: Policy, item: Item) -> Refusal:
     if item.signing is not None:
         domain = f" for {item.to}" if item.to else ""
         return Refusal("policy_message", f"no rule allows to sign {item.kind} {item.signing.what[:64]!r}{domain}")
+    if item.kind == "delegation" and not about:
+        return Refusal("policy_delegation", f"no rule lets other code act as the wallet on {item.chain}")
     if not about:
         what = "moving what others hold of" if item.kind == "collect" else f"a {item.kind} of"
         return Refusal("policy_asset", f"no rule is about {what} {item.asset}")
     rooted = any(policy.list(name).root is not None for rule in about for name in rule.to or ())
     names = ", ".join(f"{rule.name}: {either(rule.to or ())}" for rule in about)
-    reason = f"{item.to} is on no list of the rules for {item.asset} ({names})"
+    reason = f"{item.to} is on no list of the rules for {item.asset or item.kind} ({names})"
     return Refusal(_CODES[item.kind], reason + (NEEDS_PROOF if rooted else ""))

@@ -22,12 +22,13 @@ from strongroom.policy.terms import Domain, Hours, Method, Source, Tier, Window,
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, text_item
 
-Kind = Literal["transfer", "collect", "allowance", "call", "text", "typed", "message"]
+Kind = Literal["transfer", "collect", "allowance", "call", "text", "typed", "message", "delegation"]
 """What an effect is.
 
 transfer: the wallet's asset leaves. collect: somebody else's leaves, by an allowance that the wallet has. allowance:
 somebody may take from the wallet later. call: a contract's method. text, typed: what a chain's wallets sign
-(EIP-191, BIP-322, EIP-712). message: Strongroom's own text, which no chain reads.
+(EIP-191, BIP-322, EIP-712). message: Strongroom's own text, which no chain reads. delegation: other code acts as the
+wallet (EIP-7702).
 """
 
 _ABOUT: Final[Mapping[Kind, frozenset[str]]] = {
@@ -38,6 +39,7 @@ _ABOUT: Final[Mapping[Kind, frozenset[str]]] = {
     "text": frozenset({"chains"}),
     "typed": frozenset({"chains", "domains"}),
     "message": frozenset(),
+    "delegation": frozenset({"chains", "to"}),
 }
 """The fields that say what a rule of this kind is about; all others are empty."""
 
@@ -91,6 +93,9 @@ class Rule:
         about = _ABOUT[self.kind]
         have = {name for name in ("assets", "chains", "methods", "domains") if getattr(self, name)}
         have |= {"to"} if self.to != () else set()
+        require(
+            self.kind != "delegation" or self.to is not None, f"rule {self.name} is about delegation: to lists alone"
+        )
         require(have == about, f"rule {self.name} is about {self.kind}: it needs {sorted(about)} and nothing else")
 
     def _require_its_terms(self) -> None:

@@ -73,6 +73,7 @@ def test_an_evm_transaction() -> None:
             "allowances": [],
             "calls": [],
             "signings": [],
+            "delegations": [],
             "fee": {"asset": "evm:1/native", "at_most": "420000000000000"},
             "once": ["nonce:9"],
         },

@@ -20,6 +20,7 @@ from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.chains.bitcoin.psbt import Psbt
 from strongroom.chains.bitcoin.transaction import Transaction as BitcoinTransaction
 from strongroom.chains.evm import calls, permits, personal
+from strongroom.chains.evm.authorization import Authorization
 from strongroom.chains.evm.typed_data import TypedData
 from strongroom.chains.solana import base58, offchain, programs
 from strongroom.chains.solana.message import Message
@@ -106,6 +107,12 @@ def _evm(data: bytes) -> bytes:
     transaction = evm.Transaction.decode(data)
     transaction.effects()
     return transaction.encode()
+
+
+def _authorization(data: bytes) -> bytes:
+    given = Authorization.decode(data)
+    given.effects()
+    return given.encode()
 
 
 def _call(data: bytes) -> None:
@@ -271,6 +278,7 @@ TARGETS = [
     Target("rlp", lambda data: rlp.encode(rlp.decode(data)), made(_legacy, lambda: rlp.encode([[b"", [b"a" * 60]]]))),
     Target("evm transaction", _evm, made(lambda: _transfer().encode(), _legacy)),
     Target("call data", _call, cache(lambda: [payload for payload, _ in KNOWN])),
+    Target("evm authorization", _authorization, made(lambda: Authorization(1, bytes(range(20)), 7).encode())),
     Target("evm address", _address, made(lambda: evm.checksum(bytes(range(20))).encode())),
     Target("segwit address", _segwit, made(lambda: bech32.encode("bc", 1, bytes(32)).encode())),
     Target("base58 address", _base58, made(lambda: base58.encode(bytes(range(32))).encode())),
@@ -295,6 +303,7 @@ TARGETS = [
             lambda: _asked("bitcoin-text", "bitcoin:regtest", b"hello", (0, 3)),
             lambda: _asked("evm-transaction", "evm:1", _transfer().encode(), (1, 2)),
             lambda: _asked("evm-typed-data", "evm:1", json.dumps(MAIL).encode()),
+            lambda: _asked("evm-authorization", "evm:1", Authorization(1, bytes(range(20)), 7).encode()),
             lambda: _asked("solana-transaction", "solana:mainnet", solana.message(TRANSFER())),
         ),
     ),

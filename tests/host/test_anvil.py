@@ -8,18 +8,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from eth_keys.datatypes import PrivateKey
 
+from strongroom.chains import evm, rlp
 from strongroom.chains.evm import Transaction
+from strongroom.chains.evm.authorization import Authorization
 from strongroom.errors import Refusal
+from strongroom.policy.lists import Entry, Recipients
+from strongroom.policy.rules import Rule
+from strongroom.schemes import keccak256
 from strongroom_client.cluster import chain
 from strongroom_client.cluster.chain import CHAIN_ID
 from strongroom_host.broadcasting import Prepared
 from strongroom_host.custody import Custody, Submission
 from strongroom_host.ethereum import Node
 from strongroom_host.following import Chain
+from strongroom_host.problems import Problem
 from strongroom_host.storage.requests import Request
 from strongroom_host.storage.wallets import Wallet
 from tests.host.conftest import Host
+from tests.host.test_directives import directive, next_policy
 from tests.host.world import RECIPIENT, World
 
 ETHER = 10**18
@@ -138,3 +146,42 @@ def test_what_the_node_does_not_take_stays_signed(world: World, custody: Custody
     assert custody.retry(request.request).state == "broadcast"
     anvil.mine()
     assert custody.chains.refresh(custody.requests.get(request.request)).state == "included"
+
+
+def test_a_wallet_authorises_code_that_its_policy_lists(
+    world: World, custody: Custody, funded: Wallet, anvil: chain.Chain
+) -> None:
+    """EIP-7702: another account's transaction carries the authorisation, and the node finds that the wallet gave it."""
+    code, other = evm.text(b"\x77" * 20), b"\x99" * 20
+    rule = Rule("code", "delegation", chains=(f"evm:{CHAIN_ID}",), to=("codes",))
+    made = next_policy(world, funded, rules=(rule,), lists=(Recipients("codes", (Entry(code, "Account"),)),))
+    custody.directing.direct(custody.group(funded), directive(world, made))
+
+    def asked(given: Authorization) -> Request:
+        intent = world.message(
+            funded.body.wallet,
+            payload=given.encode(),
+            kind="evm-authorization",
+            chain=f"evm:{CHAIN_ID}",
+            policy=made.digest(),
+        )
+        return custody.submit(Submission(*intent))[0]
+
+    with pytest.raises(Problem) as caught:
+        asked(Authorization(CHAIN_ID, other, 0))
+    assert caught.value.cause.code == "policy_delegation"
+    request = asked(Authorization(CHAIN_ID, b"\x77" * 20, 0))
+    assert request.state == "signed" and request.raw is not None
+    carrier = PrivateKey(b"\2" * 32)
+    anvil.fund(carrier.public_key.to_address(), ETHER)
+    anvil.call("eth_sendRawTransaction", "0x" + _carrying(request.raw, carrier).hex())
+    assert anvil.call("eth_getCode", funded.body.address, "latest") == "0xef0100" + "77" * 20
+
+
+def _carrying(authorization: bytes, carrier: PrivateKey) -> bytes:
+    """A transaction of type 4 that does nothing else. authorization: as the wallet gave it, one of its list."""
+    numbers = [rlp.encode_integer(each) for each in (CHAIN_ID, 0, 10**9, 10**11, 200_000)]
+    to = carrier.public_key.to_canonical_address()
+    items: list[rlp.Item] = [*numbers, to, b"", b"", [], [rlp.decode(authorization)]]
+    signature = carrier.sign_msg_hash(keccak256(b"\4" + rlp.encode(items)))
+    return b"\4" + rlp.encode([*items, *(rlp.encode_integer(each) for each in signature.vrs)])

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom.chains.effects import Allowance, Call, Effects, Signing, Transfer
+from strongroom.chains.effects import Allowance, Call, Delegation, Effects, Signing, Transfer
 from strongroom.errors import Refusal
 from strongroom.policy.check import findings
 from strongroom.policy.decide import Circumstances, Decision, decide
@@ -49,6 +49,7 @@ def rules(draw: st.DrawFn, name: str) -> Rule:
         own["windows"] = tuple(dataclasses.replace(each, amount=None) for each in own["windows"])
         own |= {"chains": ("evm:1",)} if kind != "message" else {}
         own |= {"domains": (Domain(draw(people), None),)} if kind == "typed" else {}
+        own |= {"to": ("few",)} if kind == "delegation" else {}
     return Rule(name, kind, **own)
 
 
@@ -73,8 +74,8 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 effects = st.builds(
-    lambda moved, lent, called, said, fee: Effects(
-        "evm:1", tuple(moved), tuple(lent), tuple(called), tuple(said), COIN, fee
+    lambda moved, lent, called, said, fee, given: Effects(
+        "evm:1", tuple(moved), tuple(lent), tuple(called), tuple(said), COIN, fee, delegations=tuple(given)
     ),
     st.lists(st.builds(Transfer, assets, people, amounts, st.none() | people), max_size=4),
     st.lists(st.builds(Allowance, assets, people, st.none() | amounts), max_size=1),
@@ -83,6 +84,7 @@ effects = st.builds(
     ),
     st.lists(st.builds(Signing, st.sampled_from(("text", "typed")), st.none() | people, st.just("x")), max_size=1),
     amounts,
+    st.lists(st.builds(Delegation, people), max_size=1),
 )
 
 
@@ -106,6 +108,7 @@ def test_what_is_allowed_is_within_every_bound(policy: Policy, asked: Effects) -
     assert not denied & named
     by_name = {rule.name: rule for rule in policy.rules}
     count = len(asked.transfers) + len(asked.allowances) + len(asked.calls) + len(asked.signings)
+    count += len(asked.delegations)
     assert len(decision.spends) == count and set(decision.rules) == {spend.rule for spend in decision.spends}
     for name in decision.rules:
         rule, own = by_name[name], [spend for spend in decision.spends if spend.rule == name]
@@ -114,7 +117,7 @@ def test_what_is_allowed_is_within_every_bound(policy: Policy, asked: Effects) -
             assert rule.most is None or total <= rule.most
             assert all(window.amount is None or total <= window.amount or window.each for window in rule.windows)
         assert all(window.count is None or len(own) <= window.count or window.each for window in rule.windows)
-        if rule.to is not None and rule.kind in ("transfer", "collect", "allowance"):
+        if rule.to is not None and rule.kind in ("transfer", "collect", "allowance", "delegation"):
             listed = {entry.address for each in rule.to for entry in policy.list(each).entries}
             assert {spend.to for spend in own} <= listed
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from strongroom.approval import Approval, Approver, Demand, Tally, tally
 from strongroom.chains import evm, explain
-from strongroom.chains.effects import Allowance, Call, Effects, Signing, ToSign, Transfer
+from strongroom.chains.effects import Allowance, Call, Delegation, Effects, Signing, ToSign, Transfer
 from strongroom.errors import Refusal
 from strongroom.intent.decoding import decode
 from strongroom.intent.intent import Intent
@@ -154,6 +154,8 @@ def _lines(intent: Intent, effects: Effects, book: Book) -> Iterator[Line]:
         yield _call(effects.chain, call, book)
     for signing in effects.signings:
         yield _signing(intent, signing, book)
+    for delegation in effects.delegations:
+        yield _delegation(delegation, book)
 
 
 def _transfer(transfer: Transfer, book: Book) -> Line:
@@ -203,6 +205,15 @@ def _signing(intent: Intent, signing: Signing, book: Book) -> Line:
     warnings += book.unlisted(signing.domain or "")
     to = _address(signing.domain) if signing.domain else ""
     return Line(f"Sign typed data {visible(signing.what)} for", to=to, known=known, warnings=tuple(warnings), text=text)
+
+
+def _delegation(delegation: Delegation, book: Book) -> Line:
+    to, known = _address(delegation.code), book.known(delegation.code)
+    if not int(delegation.code, 16):
+        return Line("Let no other code act as the wallet any more", to=to, known=known)
+    warnings = ["This code can move all that the wallet holds, and no signer and no approver is asked then."]
+    warnings += book.unlisted(delegation.code)
+    return Line("Let this code act as the wallet (EIP-7702)", to=to, known=known, warnings=tuple(warnings))
 
 
 def _address(text: str) -> str:

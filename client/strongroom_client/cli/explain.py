@@ -32,7 +32,7 @@ def explain(
     ],
     chain: Annotated[str, typer.Option(help=f"One of {', '.join(CHAINS)}.")],
     kind: Annotated[
-        str | None, typer.Option(help="transaction, text or typed-data, where the bytes do not tell.")
+        str | None, typer.Option(help="transaction, text, typed-data or authorization, where the bytes do not tell.")
     ] = None,
     wallet: Annotated[
         Path | None, typer.Option(help="The wallet's certificate file, to tell its own from others'. Bitcoin needs it.")

@@ -47,7 +47,7 @@ def sign(
     wallet: Annotated[str, typer.Option(help="The wallet's id.")],
     chain: Annotated[str, typer.Option(help="As the policy names it: evm:1, bitcoin:mainnet, solana:mainnet.")],
     kind: Annotated[
-        str | None, typer.Option(help="transaction, text or typed-data, where the bytes do not tell.")
+        str | None, typer.Option(help="transaction, text, typed-data or authorization, where the bytes do not tell.")
     ] = None,
     path: Path = "",
     replaces: Annotated[

@@ -1,6 +1,7 @@
 """Transactions of EVM chains, decoded strictly: legacy with EIP-155, EIP-2930, EIP-1559.
 
-EIP-7702's (type 4) let another contract act as the wallet, and blobs (type 3) are nobody's payment: both are refused.
+Those that carry authorisations (type 4, EIP-7702) are refused: a wallet signs an authorisation of its own by itself
+(`authorization`), and whoever likes carries it. Blobs (type 3) are nobody's payment.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MAX_SIZE: Final = 128 * 1024
 AccessList = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 """Addresses (20 bytes) and storage keys (32 bytes each)."""
 
-_NAMES: Final = {3: "blob transactions (EIP-4844)", 4: "set-code transactions (EIP-7702)"}
+_NAMES: Final = {3: "blob transactions (EIP-4844)", 4: "transactions that carry authorisations (EIP-7702)"}
 
 
 @dataclass(frozen=True)
