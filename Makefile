@@ -98,6 +98,13 @@ kernel:  ## the enclave's kernel, from Debian's sources
 qemu:  ## QEMU with Nitro's machine, in which tests boot the enclave's image
 	@infra/enclave/qemu/build
 
+.PHONY: enclave test-enclave
+enclave: setup  ## what the enclave tier boots: kernel, QEMU, image; or says why it cannot be made here
+	@infra/enclave/everything
+
+test-enclave: enclave  ## wallets of enclaves that QEMU boots, with the image that AWS would boot
+	@python -m pytest tests/qemu $(ARGS)
+
 EXAMPLES ?= 5000
 .PHONY: fuzz
 fuzz: setup  ## every decoder, EXAMPLES=5000 inputs each, others at each run; .ci/run does a minute of it

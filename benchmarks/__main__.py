@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import approving, dkg, evidence, footprint, growth, journal, judging, latency, throughput
+from benchmarks import approving, dkg, enclave, evidence, footprint, growth, journal, judging, latency, throughput
 from benchmarks.report import Row, write
 from benchmarks.served import Served
 
@@ -30,8 +30,8 @@ ALONE: Mapping[str, Callable[[], list[Row]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALONE, *SHARED, "growth"]))
-    names = parser.parse_args().names or [*ALONE, *SHARED, "growth"]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALONE, *SHARED, "growth", "enclave"]))
+    names = parser.parse_args().names or [*ALONE, *SHARED, "growth", "enclave"]
     for name in names:
         if name in ALONE:
             write(name, ALONE[name]())
@@ -43,6 +43,8 @@ def main() -> None:
                         write(name, SHARED[name](served))
         if "growth" in names:
             write("growth", growth.run(Path(folder)))
+        if "enclave" in names:
+            write("enclave", enclave.run(Path(folder) / "enclave"))
 
 
 if __name__ == "__main__":

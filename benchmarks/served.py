@@ -6,6 +6,7 @@ import http.client
 import json
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -15,7 +16,7 @@ from strongroom import schemes
 from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
 from strongroom_client import keyfiles, officers, orders, policies, wallets
-from strongroom_client.cluster import Cluster
+from strongroom_client.cluster import Cluster, Machines, SignerPlan
 from strongroom_client.transactions import sign_intent
 from strongroom_client.wallets import Verified
 
@@ -27,10 +28,22 @@ def _no_passphrase() -> bytes:
 
 
 class Served:
-    """enclaves and hsms: how many signers of each kind. Wallets are made once for each (scheme, threshold)."""
+    """enclaves and hsms: how many signers of each kind. Wallets are made once for each (scheme, threshold).
 
-    def __init__(self, folder: Path, *, enclaves: int, hsms: int) -> None:
-        self.cluster = Cluster(folder, enclaves=enclaves, hsms=hsms, chain=False)
+    machines and intercept: the cluster's."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        enclaves: int,
+        hsms: int,
+        machines: Machines | None = None,
+        intercept: Callable[[SignerPlan], Path] | None = None,
+    ) -> None:
+        self.cluster = Cluster(
+            folder, enclaves=enclaves, hsms=hsms, chain=False, machines=machines, intercept=intercept
+        )
         self._wallets: dict[tuple[str, int], Verified] = {}
         self._nonce = 0
 

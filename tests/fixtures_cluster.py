@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ class Running:
         for link in self.links.values():
             link.rules.clear()
             link.seen.clear()
-        for name in (*self.cluster.names, HOST):
+        for name in (*self.cluster.everyone, HOST):
             process = self.cluster.process(name)
             self.cluster.resume(name)
             if not process.running:
@@ -59,8 +60,8 @@ def _has_chain() -> bool:
     return True
 
 
-@pytest.fixture(scope="session")
-def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def intercepted(make: Callable[..., Cluster]) -> Iterator[Running]:
+    """A cluster with a man in the middle before each signer, until the test run ends. make: takes Cluster's options."""
     links: dict[str, Adversary] = {}
 
     def intercept(signer: SignerPlan) -> Path:
@@ -69,13 +70,18 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         links[signer.name] = link
         return signer.socket.with_suffix(".link")
 
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), chain=_has_chain(), intercept=intercept)
+    cluster = make(chain=_has_chain(), intercept=intercept)
     try:
         with cluster:
             yield Running(cluster, links)
     finally:
         for link in links.values():
             link.stop()
+
+
+@pytest.fixture(scope="session")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    yield from intercepted(partial(Cluster, tmp_path_factory.mktemp("cluster")))
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ class SocketTransport:
 
 
 class DeviceTransport:
-    """`/dev/nsm` by ioctl. No test of this tree reaches it: it needs an enclave, or QEMU's (`make test-enclave`).
+    """`/dev/nsm` by ioctl. Only an enclave has it: on AWS, or in QEMU (tests/qemu).
 
     The ioctl's argument is `struct nsm_iovec[2]`: address and length of the request, address and length of the buffer
     for the response, whose length the driver overwrites (linux/include/uapi/linux/nsm.h).

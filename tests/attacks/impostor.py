@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from strongroom_client.cluster import authorities, signers
 from strongroom_client.cluster.authorities import SIMULATOR
+from strongroom_client.cluster.machines import Processes
 from strongroom_client.cluster.plan import Plan, SignerPlan
 from strongroom_client.cluster.process import Process, module
 from tests.attacks.custody import Custody
@@ -41,7 +42,7 @@ def standing_in(
     signer = plan.signer(name)
     signers.write_config(plan, signer, custody.cluster.configurations[name])
     _change(signer, attested, keyless=bool(attested) or "--debug" in nsm)
-    processes = [signers.process(plan, signer)]
+    processes = [signers.process(plan, signer, Processes())]
     if signer.kind == "enclave":
         processes.insert(0, _nsm(plan, signer, instance or signer.instance, nsm))
     else:

@@ -6,6 +6,7 @@ Nothing here is imported by those programs; they are started by name.
 from __future__ import annotations
 
 from strongroom_client.cluster.cluster import Cluster
+from strongroom_client.cluster.machines import Machines
 from strongroom_client.cluster.plan import HOST, Plan, SignerPlan
 
-__all__ = ["HOST", "Cluster", "Plan", "SignerPlan"]
+__all__ = ["HOST", "Cluster", "Machines", "Plan", "SignerPlan"]

@@ -25,6 +25,7 @@ from strongroom_client.api import Api
 from strongroom_client.cluster import authorities, chain, host, signers
 from strongroom_client.cluster.authorities import Roots
 from strongroom_client.cluster.chain import Chain
+from strongroom_client.cluster.machines import Enclaves, Processes
 from strongroom_client.cluster.plan import CHAIN, HOST, KMS, Plan, SignerPlan
 from strongroom_client.cluster.process import Process, uninterrupted
 from strongroom_client.context import Context
@@ -44,7 +45,7 @@ class Cluster:
     """`with Cluster(directory) as cluster: ...`. The directory outlives it: started again, everything is as it was.
 
     witnesses: enclaves that hold no share and keep a journal. chain: with a development chain. host: with the host's
-    program. intercept: see above. progress: told of each step.
+    program. machines: what enclaves run in. intercept: see above. progress: told of each step.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Cluster:
         witnesses: int = 0,
         chain: bool = True,
         host: bool = True,
+        machines: Enclaves | None = None,
         intercept: Intercept | None = None,
         progress: Progress = lambda step: None,
     ) -> None:
         self.plan = _plan(directory.resolve(), enclaves, hsms, witnesses)
         self.has_chain = chain
         self._with_host = host
+        self._machines = machines or Processes()
         self._intercept = intercept
         self._progress = progress
         self._processes: dict[str, Process] = {}
@@ -135,7 +138,7 @@ class Cluster:
         documents.write(self.plan.policy, sample_policy(officers.load_requester_key(self.plan.officers)))
         authorities.write_keys(self.plan, {member.name: member.measurements for member in members})
         self._start_aws_and_chain()
-        programs = [signers.process(self.plan, signer) for signer in self.plan.everyone]
+        programs = [signers.process(self.plan, signer, self._machines) for signer in self.plan.everyone]
         programs += [self._host()] if self._with_host else []
         self._progress(", ".join(program.name for program in programs))
         self._start_all(programs)
@@ -151,11 +154,11 @@ class Cluster:
         signers.write_config(self.plan, signer, configured)
         if signer.kind == "hsm":
             signers.provision(self.plan, signer)
-        return signers.member(self.plan, signer, configured, roots)
+        return signers.member(self.plan, signer, configured, roots, self._machines)
 
     def _start_aws_and_chain(self) -> None:
         enclaves = [signer for signer in self.plan.everyone if signer.kind == "enclave"]
-        processes = [authorities.nsm(self.plan, signer) for signer in enclaves]
+        processes = [each for signer in enclaves for each in self._machines.around(self.plan, signer)]
         processes += [authorities.kms(self.plan)] if enclaves else []
         processes += [chain.process(self.plan)] if self.has_chain else []
         self._progress(", ".join(process.name for process in processes))

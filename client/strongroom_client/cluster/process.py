@@ -180,7 +180,13 @@ def run(name: str, command: Sequence[str], logs: Path, variables: Mapping[str, s
     if done.returncode:
         tail = done.stderr.decode(errors="replace").strip()[-600:]
         raise Refusal("cluster_failed", f"{name} ended with status {done.returncode}: {tail}")
-    return _ready_line(done.stdout.strip().rpartition(b"\n")[2]) if done.stdout.strip() else {}
+    return _printed(done.stdout.strip())
+
+
+def _printed(output: bytes) -> dict[str, Any]:
+    """One object, over however many lines; otherwise what the last line says."""
+    whole = _ready_line(output) if output else {}
+    return _ready_line(output.rpartition(b"\n")[2]) if whole.keys() == {"line"} else whole
 
 
 def _ready_line(line: bytes) -> dict[str, Any]:

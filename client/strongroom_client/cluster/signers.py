@@ -9,12 +9,13 @@ from typing import Any, Final
 from strongroom.evidence.keypolicy import pcr17
 from strongroom.signer.configuration import Configuration, Officers, Sealing
 from strongroom.wallet.order import Member
-from strongroom_client.cluster.authorities import SIMULATOR, Roots, key_policy, measure
+from strongroom_client.cluster.authorities import SIMULATOR, Roots, key_policy
+from strongroom_client.cluster.machines import Enclaves
 from strongroom_client.cluster.plan import PORT, Plan, SignerPlan
 from strongroom_client.cluster.process import Process, module, run
 from strongroom_client.cluster.softhsm import LABEL, SoftToken
 
-PROGRAMS: Final = {"enclave": "strongroom_enclave", "hsm": "strongroom_hsm"}
+HSM: Final = "strongroom_hsm"
 
 
 def configuration(plan: Plan, signer: SignerPlan, officers: Officers, roots: Roots) -> Configuration:
@@ -26,12 +27,12 @@ def configuration(plan: Plan, signer: SignerPlan, officers: Officers, roots: Roo
     return Configuration("simulated", signer.name, officers, sealing)
 
 
-def member(plan: Plan, signer: SignerPlan, configured: Configuration, roots: Roots) -> Member:
+def member(plan: Plan, signer: SignerPlan, configured: Configuration, roots: Roots, enclaves: Enclaves) -> Member:
     """The signer's line of the roster: where its evidence must lead, and what it must measure."""
     if signer.kind == "hsm":
         measurements = {"configuration": configured.digest()}
         return Member(signer.name, "pkcs11", roots.operator, measurements, signer.labels()).checked()
-    measurements = {**measure(plan, signer), "pcr16": configured.pcr16()}
+    measurements = {**enclaves.measure(plan, signer), "pcr16": configured.pcr16()}
     measurements["pcr17"] = pcr17(key_policy(measurements), signer.key)
     return Member(signer.name, "nitro", roots.nitro, measurements, signer.labels()).checked()
 
@@ -57,6 +58,8 @@ def write_config(plan: Plan, signer: SignerPlan, configured: Configuration) -> N
             "authority_file": str(plan.pki / "kms-ca.pem"),
             "credentials_file": str(_credentials(signer)),
         }
+        # What a parent hands to an enclave that has no files.
+        config["authority"] = (plan.pki / "kms-ca.pem").read_text()
     else:
         config["token"] = _token_config(plan, signer)
     signer.config.write_text(json.dumps(config, indent=2) + "\n")
@@ -97,15 +100,15 @@ def provision(plan: Plan, signer: SignerPlan) -> None:
     certificate = signer.folder / "identity.pem"
     if certificate.exists():
         return
-    program = PROGRAMS["hsm"]
-    run(f"{signer.name}-provision", module(program, "provision", "--config", signer.config), plan.logs, token.variables)
+    run(f"{signer.name}-provision", module(HSM, "provision", "--config", signer.config), plan.logs, token.variables)
     issue = module(
         SIMULATOR, "issue-identity", "--pki", plan.pki, "--csr", request_file(signer), "--out", certificate
     )  # fmt: skip
     run(f"{signer.name}-identity", issue, plan.logs)
 
 
-def process(plan: Plan, signer: SignerPlan) -> Process:
-    variables = soft_token(signer).variables if signer.kind == "hsm" else {}
-    command = module(PROGRAMS[signer.kind], "run", "--config", signer.config)
-    return Process(signer.name, command, plan.logs, variables=variables)
+def process(plan: Plan, signer: SignerPlan, enclaves: Enclaves) -> Process:
+    if signer.kind == "enclave":
+        return enclaves.signer(plan, signer)
+    command = module(HSM, "run", "--config", signer.config)
+    return Process(signer.name, command, plan.logs, variables=soft_token(signer).variables)
