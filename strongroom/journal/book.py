@@ -30,6 +30,9 @@ MAX_ACCOUNTS: Final = 2048
 """Addresses of the wallet whose numbers count up, that a book reserves for: none is ever forgotten, since a number that
 was used must not be used again. What others tell may be twice as many, which is what one message of theirs holds."""
 
+MAX_NAME: Final = 96
+"""Characters of an address's name, `chain/path`: so many names of any length would fit no block, and no answer."""
+
 PARTS: Final = 256
 """By the first byte of the request: how two journals find out where they differ."""
 
@@ -179,6 +182,8 @@ class Book:
         new = {account for account in accounts if account not in self._highest and account not in self.floors}
         if new and len(self._highest.keys() | self.floors.keys()) + len(new) > most:
             raise Refusal("journal_accounts", f"no more than {most} addresses of this wallet are kept count of")
+        if any(len(account) > MAX_NAME for account in new):
+            raise Refusal("malformed_message", f"the name of an address has up to {MAX_NAME} characters")
 
     # The set
 

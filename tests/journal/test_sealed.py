@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from strongroom.errors import Refusal
+from strongroom.journal.book import MAX_ACCOUNTS, MAX_NAME
 from strongroom.journal.journal import Journal
 from strongroom.journal.quorum import Quorum
 from strongroom.journal.rejoin import PAGE
-from strongroom.journal.sealed import Chain, Place
+from strongroom.journal.sealed import MAX_BLOCK, Chain, Place
 from tests.journal.world import KEY, START, Ask, World, refused
 
 
@@ -114,3 +115,15 @@ def test_a_checkpoint_of_nothing() -> None:
     after = blank(world)
     after.load(world.starts["a"].journal.checkpoint())
     assert after.incarnation == world.starts["a"].journal.incarnation
+
+
+def test_names_of_accounts_that_would_fit_no_block(world: World) -> None:
+    """A corrupt journal tells of few, with names as long as a message: they would never be loaded or told again."""
+    journal = world.starts["a"].journal
+    for told in ({"a" * (MAX_NAME + 1): 1}, {"a" * (1 << 20): 1}):
+        with refused("malformed_message"):
+            journal.book.lift(told)
+    journal.book.lift(dict.fromkeys((f"{number:{MAX_NAME}}" for number in range(2 * MAX_ACCOUNTS - 1)), (1 << 64) - 1))
+    blocks = journal.checkpoint()
+    assert all(len(block) < MAX_BLOCK for block in blocks)
+    blank(world).load(blocks)
