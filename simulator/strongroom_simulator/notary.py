@@ -38,11 +38,11 @@ class Notary:
         payload = cose[2] if isinstance(cose, list) and len(cose) == 4 else None
         fields = cbor.decode_foreign(payload) if isinstance(payload, bytes) else None
         if not isinstance(fields, dict):
-            raise Refusal("bad_evidence", "QEMU's NSM sent no attestation document")
+            raise Refusal("evidence_malformed", "QEMU's NSM sent no attestation document")
         module, timestamp = str(fields["module_id"]), fields["timestamp"]
         registers = fields["pcrs"]
         if not isinstance(timestamp, int) or not isinstance(registers, dict):
-            raise Refusal("bad_evidence", "QEMU's NSM sent a document without a time, or without registers")
+            raise Refusal("evidence_malformed", "QEMU's NSM sent a document without a time, or without registers")
         chain = self._renewed(module, timestamp // 1000)
         document = Document(
             module_id=module,
