@@ -11,7 +11,6 @@ from pathlib import Path
 from strongroom_client.cluster.authorities import SIMULATOR
 from strongroom_client.cluster.cluster import Cluster
 from strongroom_client.cluster.process import Process, module
-from strongroom_client.cluster.signers import PROGRAMS
 
 
 @contextmanager
@@ -29,7 +28,7 @@ def twin(cluster: Cluster, name: str) -> Iterator[Process]:
     nsm = Process(f"{name}-twin-nsm", command, plan.logs)
     file = signer.folder / "twin.json"
     file.write_text(json.dumps(config))
-    program = module(PROGRAMS[signer.kind], "run", "--config", file)
+    program = module("strongroom_enclave", "run", "--config", file)
     process = Process(f"{name}-twin", program, plan.logs)
     try:
         nsm.start()
