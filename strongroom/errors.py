@@ -154,6 +154,13 @@ CODES: Final[dict[str, Code]] = {
     "malformed_policy": Code(
         "malformed", "Correct the policy as docs/specification.md section 5 has it; `strongroom policy check` helps."
     ),
+    # Releases
+    "release_refused": Code(
+        "conflict", "Compare `strongroom release status` with what the officers signed, then go on from there."
+    ),
+    "not_in_office": Code(
+        "conflict", "Ask the signer of the wallet's active release: `strongroom release status` says which that is."
+    ),
     # Approvals
     "bad_approver": Code(
         "refused", "Correct the approver's entry in the policy: `strongroom approver enrol` makes one."

@@ -93,6 +93,10 @@ class Api:
         """Which journals took it: a journal takes a waiver once."""
         return self._post(f"/v1/wallets/{wallet}/waivers", {"waiver": waiver.hex()})
 
+    def release(self, wallet: str) -> Json:
+        """Goes on with the wallet's next release; how far it has come is the host's word."""
+        return self._post(f"/v1/wallets/{wallet}/release", {}, CEREMONY_TIMEOUT)
+
     def requests(self, wallet: str) -> list[Json]:
         """The newest hundred."""
         return _listed(self._get("/v1/requests", {"wallet": wallet}), "requests")

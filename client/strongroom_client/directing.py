@@ -10,17 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from strongroom.errors import Refusal
 from strongroom.policy.directives import (
     Directive,
-    Freeze,
-    NextOfficers,
-    Renewal,
+    Document,
     body_of,
     directive_signing_bytes,
 )
 from strongroom.policy.document import Policy
 from strongroom.signer.configuration import Officers
 from strongroom_client import keyfiles
-
-Document = Policy | Renewal | Freeze | NextOfficers
 
 
 def unsigned(document: Document) -> Directive:

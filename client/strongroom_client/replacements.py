@@ -27,6 +27,7 @@ from strongroom.intent.replacing import require_replacement, require_witnesses
 from strongroom.wallet.certificate import Body
 from strongroom_client import standings, transactions
 from strongroom_client.api import Api, Json, unhex
+from strongroom_client.directed import directed
 from strongroom_client.policies.proving import proofs, provers
 from strongroom_client.transactions import SignedIntent
 
@@ -47,7 +48,7 @@ def read(answer: Json, request: str) -> Intent:
 def require_open(api: Api, body: Body, intent: Intent, answer: Json) -> None:
     """Rule 2, and that there is something to replace. intent: what `read` gave. Raises Refusal."""
     require_witnesses(body.order.order)
-    policies = standings.directed(api, body).policies
+    policies = directed(api, body).policies
     if not any(intent.requester in policy.requesters for policy in policies):
         raise Refusal("unknown_requester", "no requester of this wallet asked for what would be replaced")
     intent.verify(unhex(answer, "intent_signature"))

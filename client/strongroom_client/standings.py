@@ -12,34 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from strongroom.errors import Refusal
-from strongroom.policy.directives import Directive, officers_hash
+from strongroom.policy.directives import officers_hash
 from strongroom.policy.document import Policy
 from strongroom.policy.standing import View, standing_user_data
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.certificate import Body
 from strongroom.wire.fields import Fields
 from strongroom_client.api import Api, Json, unhex
+from strongroom_client.directed import Directed, directed
 from strongroom_client.wallets import check_evidence
-
-
-@dataclass(frozen=True)
-class Directed:
-    """What officers signed for a wallet, verified. policies: the order's first. sets: of officers, likewise."""
-
-    policies: tuple[Policy, ...]
-    sets: tuple[Officers, ...]
-
-    def policy(self, digest: bytes) -> Policy:
-        for policy in self.policies:
-            if policy.digest() == digest:
-                return policy
-        raise Refusal(
-            "policy_version", "signers stand under a policy that the host does not show, or officers never signed"
-        )
-
-    @property
-    def newest(self) -> Policy:
-        return max(self.policies, key=lambda policy: policy.version)
 
 
 @dataclass(frozen=True)
@@ -67,42 +48,6 @@ class Standings:
         return max(enough, key=lambda policy: policy.version)
 
 
-def directed(api: Api, body: Body) -> Directed:
-    """Raises Refusal for what no quorum of officers signed. Whether a signer took it is another question."""
-    order = body.order.order
-    policies, sets = [order.policy], [order.officers]
-    for raw in api.directives(body.wallet.hex()):
-        directive = Directive.decode(raw)
-        if directive.kind not in ("policy", "officers"):
-            continue
-        _verify(directive, sets)
-        if directive.kind == "officers":
-            following = directive.officers()
-            _require_wallet(following.wallet, body)
-            sets.append(following.officers)
-            continue
-        _require_wallet(directive.policy().wallet, body)
-        policies.append(directive.policy())
-    return Directed(tuple(policies), tuple(sets))
-
-
-def _verify(directive: Directive, sets: list[Officers]) -> None:
-    """By whichever set was in office: when one took over is the signers' to know."""
-    for at, officers in enumerate(sets):
-        try:
-            directive.verify(officers, officers.quorum)
-        except Refusal:
-            if at + 1 == len(sets):
-                raise
-        else:
-            return
-
-
-def _require_wallet(wallet: bytes | None, body: Body) -> None:
-    if wallet != body.wallet:
-        raise Refusal("directive_mismatch", "the host shows a directive for another wallet")
-
-
 def standings(api: Api, body: Body) -> Standings:
     """What every signer says now. A wrong answer counts as none; its reason is among the refusals."""
     known = directed(api, body)
@@ -114,15 +59,15 @@ def standings(api: Api, body: Body) -> Standings:
     for row in answer.get("standings") or ():
         name = str(row.get("signer"))
         try:
-            views[order.member(name).name] = _view(row, name, body, nonce, at)
+            views[order.member(name).name] = _view(row, name, known, body, nonce, at)
         except Refusal as refusal:
             refusals[name] = refusal.reason
     return Standings(known, views, refusals)
 
 
-def _view(row: Json, name: str, body: Body, nonce: bytes, at: int) -> View:
-    order, raw = body.order.order, unhex(row, "standing")
-    check_evidence(unhex(row, "document"), order.member(name), order.mode, nonce, standing_user_data(raw), at)
+def _view(row: Json, name: str, known: Directed, body: Body, nonce: bytes, at: int) -> View:
+    raw, member = unhex(row, "standing"), known.roster(body.order.order).member(name)
+    check_evidence(unhex(row, "document"), member, body.order.order.mode, nonce, standing_user_data(raw), at)
     view = View.parse(Fields.decode(raw, "standing"))
     if view.wallet != body.wallet:
         raise Refusal("evidence_binding", f"{name} speaks of another wallet")

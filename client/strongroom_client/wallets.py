@@ -9,7 +9,7 @@ The rules, in the order in which they are applied; only then is an address shown
     Where no address is shown, t of them are enough (`verify_for_use`)
  5. Each answer is evidence that leads to the roster's root for that signer, at our clock       evidence_*
  6. Each is bound to our nonce, the hash of this very body, and its epoch               evidence_nonce, _binding
- 7. Each program is the one the roster pins                                           evidence_measurement
+ 7. Each program is the one the roster pins, or the wallet's active release            evidence_measurement
 
 The address is computed here from the verified key; what the host calls the address is compared, never shown.
 """
@@ -26,8 +26,10 @@ from strongroom.evidence import verify as evidence
 from strongroom.evidence.statement import Mode, Statement, require_binding, require_measurements
 from strongroom.signer.configuration import Officers
 from strongroom.wallet.certificate import Body, Certificate, attested_user_data, certificate_hash, verify_body
+from strongroom.wallet.members import Roster
 from strongroom.wallet.order import Member, Order, SignedOrder
 from strongroom_client.api import Api, Json, unhex
+from strongroom_client.directed import directed
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def _verify(api: Api, wallet: str, officers: Officers, mode: Mode, *, every: boo
     nonce = secrets.token_bytes(32)
     answers = api.attestations(wallet, nonce)
     at = int(time.time())
-    verified = check_answers(certificate, body, answers, nonce=nonce, at=at, every=every)
+    roster = directed(api, body).roster(body.order.order)
+    verified = check_answers(certificate, body, answers, roster, nonce=nonce, at=at, every=every)
     check_shown(api.wallet(wallet), verified)
     return verified
 
@@ -108,9 +111,16 @@ def check_body(certificate: Certificate, wallet: str, *, officers: Officers, mod
 
 
 def check_answers(
-    certificate: Certificate, body: Body, answers: Sequence[Json], *, nonce: bytes, at: int, every: bool = True
+    certificate: Certificate,
+    body: Body,
+    answers: Sequence[Json],
+    roster: Roster,
+    *,
+    nonce: bytes,
+    at: int,
+    every: bool = True,
 ) -> Verified:
-    """every: whether all signers must have answered, or t."""
+    """roster: what each member must measure by now. every: whether all signers must have answered, or t."""
     # 4
     order = body.order.order
     by_name = {answer.get("signer"): answer for answer in answers}
@@ -120,7 +130,7 @@ def check_answers(
         raise Refusal("bad_certificate", f"not exactly the roster's signers vouched for the wallet; missing: {missing}")
     user_data = attested_user_data(certificate_hash(certificate.body), body.epoch)
     statements = []
-    for member in order.roster:
+    for member in map(roster.member, order.names):
         if member.name not in by_name:
             continue
         document = unhex(by_name[member.name], "document")

@@ -54,15 +54,16 @@ class SourceFile(_Model):
 
 class ConfigurationFile(_Model):
     """listen: HOST:PORT, port 0 for any, or unix:PATH. database: SQLAlchemy's URL. signers: address by name,
-    `uds:PATH#PORT` or `vsock:CID:PORT`. chains: node by chain id. api_keys_file: one key in each line.
-    api_key_hashes: SHA-256 of further keys, hex. screening: a service and its deadline, by the name of the approver
-    that it is. source: the reverse proxy that says whence requests come. mode: where given, wallets of the other mode
-    are refused.
+    `uds:PATH#PORT` or `vsock:CID:PORT`. arriving: likewise, of a next release, beside those of the same name. chains:
+    node by chain id. api_keys_file: one key in each line. api_key_hashes: SHA-256 of further keys, hex. screening: a
+    service and its deadline, by the name of the approver that it is. source: the reverse proxy that says whence
+    requests come. mode: where given, wallets of the other mode are refused.
     """
 
     listen: str = "127.0.0.1:8080"
     database: str
     signers: dict[Name, str] = Field(min_length=1)
+    arriving: dict[Name, str] = {}
     screening: dict[Name, ScreeningFile] = {}
     chains: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,19}$")], ChainFile] = {}
     api_keys_file: str | None = None

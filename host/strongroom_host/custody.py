@@ -28,6 +28,8 @@ from strongroom_host.problems import Problem
 from strongroom_host.relay.relay import Group, Relay
 from strongroom_host.relay.signing import SigningFailed, Task, sign
 from strongroom_host.relay.wallets import Disagreed, Maker
+from strongroom_host.relays import Relays
+from strongroom_host.releasing import Progress, Releasing
 from strongroom_host.reserved import Known, Reserved
 from strongroom_host.storage.requests import Request, Requests, now_ms
 from strongroom_host.storage.states import State
@@ -66,7 +68,7 @@ class Submission:
 class Custody:
     """Thread safe; one for each process. Raises Problem, or Refusal where there is nothing to add to one.
 
-    worker: what marks the requests that this process works on; its id.
+    worker: what marks the requests that this process works on; its id. arriving, new: see `Relays`.
     """
 
     def __init__(
@@ -77,15 +79,20 @@ class Custody:
         chains: Chains,
         gathering: Gathering,
         worker: int | None = None,
+        *,
+        arriving: Relay | None = None,
+        new: frozenset[str] = frozenset(),
     ) -> None:
         self.relay = relay
+        self.relays = Relays(relay, wallets.directives, arriving, new)
         self.wallets = wallets
         self.requests = requests
         self.chains = chains
         self.gathering = gathering
         self.maker = Maker(relay, wallets)
-        self.directing = Directing(relay, wallets.directives)
-        self.waiving = Waiving(relay, wallets.waivers)
+        self.directing = Directing(self.relays, wallets.directives)
+        self.releasing = Releasing(self.relays, wallets, self.directing)
+        self.waiving = Waiving(self.relays, wallets.waivers)
         self._worker = os.getpid() if worker is None else worker
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
@@ -103,12 +110,13 @@ class Custody:
         group = self.group(wallet)
         question: dict[str, cbor.Value] = {"wallet": wallet.body.wallet, "nonce": nonce}
         questions = [(name, "wallet.attest", question) for name in group.names]
-        answers = self.relay.signers.ask(questions, ATTEST_TIMEOUT)
+        relay = self.relays.of(group.order)
+        answers = relay.signers.ask(questions, ATTEST_TIMEOUT)
         for index, (name, answer) in enumerate(zip(group.names, answers, strict=True)):
             if isinstance(answer, Refusal) and answer.code == "unknown_wallet":
                 try:
-                    self.relay.load(group, name)
-                    answers[index] = self.relay.signers.ask([questions[index]], ATTEST_TIMEOUT)[0]
+                    relay.load(group, name)
+                    answers[index] = relay.signers.ask([questions[index]], ATTEST_TIMEOUT)[0]
                 except Refusal as refusal:
                     answers[index] = refusal
         given, refusals = [], []
@@ -124,6 +132,12 @@ class Custody:
         """Whoever holds this wallet, to be asked."""
         group = self.maker.group(wallet.signed_order, wallet.body.wallet, wallet.body_bytes)
         return replace(group, waived=self.waiving.waived(group.order)) if group.journals else group
+
+    def release(self, wallet: Wallet) -> Progress:
+        """Goes on with the wallet's next release."""
+        group = self.group(wallet)
+        with self._alone(group.order.hex()):
+            return self.releasing.proceed(wallet, group)
 
     def submit(self, submission: Submission) -> tuple[Request, bool]:
         """The request after it was signed, and broadcast where its chain is known; whether it is new."""
@@ -243,7 +257,7 @@ class Custody:
             problem = Problem(refusal, request=reserved.request.request)
             raise reserved.failed(problem, last_left=False) from refusal
         try:
-            signed = sign(self.relay, task, reserved)
+            signed = sign(self.relays.of(task.group.order), task, reserved)
         except SigningFailed as failed:
             problem = Problem(failed.cause, request=reserved.request.request, refusals=failed.refusals)
             raise reserved.failed(problem, last_left=failed.last_left) from failed

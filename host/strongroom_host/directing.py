@@ -18,8 +18,9 @@ from strongroom.policy.document import Policy
 from strongroom.policy.shown import Shown
 from strongroom.policy.standing import View
 from strongroom.wire.fields import Fields
-from strongroom_host.relay.relay import Group, Relay
+from strongroom_host.relay.relay import Group
 from strongroom_host.relay.wallets import OPERATIONS
+from strongroom_host.relays import Relays
 from strongroom_host.signers import Question
 from strongroom_host.storage.directives import Directives
 from strongroom_host.storage.wallets import Wallet
@@ -27,7 +28,9 @@ from strongroom_host.storage.wallets import Wallet
 TIMEOUT: Final = 15.0
 
 
-_BEHIND: Final = frozenset({"unknown_wallet", "policy_version", "directive_mismatch", "directive_not_signed"})
+_BEHIND: Final = frozenset(
+    {"unknown_wallet", "policy_version", "directive_mismatch", "directive_not_signed", "release_refused"}
+)
 """What a signer says that missed earlier directives; or one that is right."""
 
 
@@ -86,8 +89,8 @@ class Directed:
 class Directing:
     """Thread safe."""
 
-    def __init__(self, relay: Relay, directives: Directives) -> None:
-        self._relay = relay
+    def __init__(self, relays: Relays, directives: Directives) -> None:
+        self._relays = relays
         self._directives = directives
         self._directed: dict[bytes, Directed] = {}
 
@@ -101,13 +104,14 @@ class Directing:
         return outcome
 
     def _all(self, group: Group, questions: list[Question]) -> Outcome:
-        answers = self._relay.signers.ask(questions, TIMEOUT)
+        relay = self._relays.of(group.order)
+        answers = relay.signers.ask(questions, TIMEOUT)
         for index, (name, _, _) in enumerate(questions):
             answer = answers[index]
             if isinstance(answer, Refusal) and answer.code in _BEHIND:
                 try:
                     self._catch_up(group, name, answer.code)
-                    answers[index] = self._relay.signers.ask([questions[index]], TIMEOUT)[0]
+                    answers[index] = relay.signers.ask([questions[index]], TIMEOUT)[0]
                 except Refusal as refusal:
                     answers[index] = refusal
         views: dict[str, View] = {}
@@ -124,15 +128,17 @@ class Directing:
 
     def _catch_up(self, group: Group, name: str, code: str) -> None:
         """A signer that was restarted, or could not be reached when officers spoke last."""
+        relay = self._relays.of(group.order)
         if code == "unknown_wallet":
-            self._relay.load(group, name)
+            relay.load(group, name)
         else:
-            group.after_load(partial(self._relay.ask, name), name)
+            group.after_load(partial(relay.ask, name), name)
 
     def standings(self, group: Group, nonce: bytes) -> dict[str, Any]:
         """What each signer says of the wallet's policy, with its evidence for exactly that."""
         question = {"wallet": group.wallet or b"", "nonce": nonce}
-        answers = self._relay.signers.ask([(name, "policy.show", dict(question)) for name in group.names], TIMEOUT)
+        signers = self._relays.of(group.order).signers
+        answers = signers.ask([(name, "policy.show", dict(question)) for name in group.names], TIMEOUT)
         given, refusals = [], []
         for name, answer in zip(group.names, answers, strict=True):
             if isinstance(answer, Refusal):
@@ -165,4 +171,6 @@ def shown(name: str, view: View) -> dict[str, Any]:
         "leased": view.leased,
         "frozen": view.frozen,
         "officers": view.officers.hex(),
+        "release": view.release[0],
+        "arriving": None if view.arriving is None else view.arriving[0],
     }

@@ -39,7 +39,7 @@ class Service:
     def close(self) -> None:
         self.custody.chains.close()
         self.custody.gathering.screening.close()
-        self.custody.relay.close()
+        self.custody.relays.close()
 
 
 def build(configuration: Configuration) -> Service:
@@ -50,7 +50,17 @@ def build(configuration: Configuration) -> Service:
     nodes = {chain: Chain(Node(each.url), each.confirmations) for chain, each in configuration.chains.items()}
     services = {name: Screened(each.url, each.seconds) for name, each in file.screening.items()}
     gathering = Gathering(Approvals(database), Screening(services))
+    journals, arriving = Journals(database), None
+    if file.arriving:
+        beside = {name: Address.parse(address) for name, address in {**file.signers, **file.arriving}.items()}
+        arriving = Relay(Signers(beside), journals)
     custody = Custody(
-        Relay(signers, Journals(database)), Wallets(database), requests, Chains(nodes, requests), gathering
+        Relay(signers, journals),
+        Wallets(database),
+        requests,
+        Chains(nodes, requests),
+        gathering,
+        arriving=arriving,
+        new=frozenset(file.arriving),
     )
     return Service(custody, signers, file.signers, configuration.key_hashes, file.mode, Sources(file.source))

@@ -15,7 +15,8 @@ from strongroom.errors import Refusal
 from strongroom.intent.replacing import require_witnesses
 from strongroom.journal.waiver import SignedWaiver
 from strongroom.wire.fields import Fields, bytes_item
-from strongroom_host.relay.relay import Group, Relay
+from strongroom_host.relay.relay import Group
+from strongroom_host.relays import Relays
 from strongroom_host.storage.waivers import Waivers
 
 TIMEOUT: Final = 5.0
@@ -40,8 +41,8 @@ class Carried:
 class Waiving:
     """Thread safe. Raises Refusal `no_witnesses` for a wallet without journals."""
 
-    def __init__(self, relay: Relay, waivers: Waivers) -> None:
-        self._relay = relay
+    def __init__(self, relays: Relays, waivers: Waivers) -> None:
+        self._relays = relays
         self._waivers = waivers
         self._looked: dict[bytes, tuple[float, SignedWaiver | None]] = {}
 
@@ -57,7 +58,7 @@ class Waiving:
     def journals(self, group: Group) -> dict[str, Any]:
         """Each journal, asked now, and how many of them must agree."""
         quorum, signed = require_witnesses(group.signed.order), self._waivers.latest(group.order)
-        answers = self._relay.signers.ask([(name, "status", {}) for name in group.journals], TIMEOUT)
+        answers = self._relays.of(group.order).signers.ask([(name, "status", {}) for name in group.journals], TIMEOUT)
         rows = [_row(group, name, answer) for name, answer in zip(group.journals, answers, strict=True)]
         in_force = signed is not None and signed.waiver.expiry > time.time()
         return {
@@ -74,7 +75,7 @@ class Waiving:
         """Whoever answers is given its wallet and journal, joins if it can, and hears the others that answer."""
         require_witnesses(group.signed.order)
         there = [row["name"] for row in self.journals(group)["journals"] if row["reachable"]]
-        keeper = self._relay.keeper
+        keeper = self._relays.of(group.order).keeper
         for name in there:
             with suppress(Refusal):
                 keeper.join(group, name, there)
@@ -96,14 +97,14 @@ class Waiving:
         names = _named(group, signed)
         for name, answer in zip(
             names,
-            self._relay.signers.ask([(name, "journal.waive", dict(body)) for name in names], TIMEOUT),
+            self._relays.of(group.order).signers.ask([(name, "journal.waive", dict(body)) for name in names], TIMEOUT),
             strict=True,
         ):
             if isinstance(answer, Refusal):
                 refusals[name] = answer
             else:
                 taken.append(name)
-                self._relay.keeper.keep(group, [(name, answer.items("blocks", bytes_item))])
+                self._relays.of(group.order).keeper.keep(group, [(name, answer.items("blocks", bytes_item))])
         if taken:
             self._waivers.keep(group.order, signed)
             self._looked.pop(group.order, None)

@@ -39,8 +39,13 @@ def _enclave(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", default=measure.ROLE, help="the instance's IAM role, which PCR3 is made of")
 
 
+def _variant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--variant", default="", help="a name that PCR0 and PCR2 are made of too: for a next release")
+
+
 def _nsm(parser: argparse.ArgumentParser) -> None:
     _enclave(parser)
+    _variant(parser)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--leaf-life", type=int, default=LEAF_LIFE, help="seconds (default: %(default)s)")
     parser.add_argument("--clock-offset", type=Path, help="a file with seconds to add to the clock, read each time")
@@ -89,6 +94,7 @@ def _key(parser: argparse.ArgumentParser) -> None:
 
 def _measurements(parser: argparse.ArgumentParser) -> None:
     _enclave(parser)
+    _variant(parser)
     parser.set_defaults(run=programs.measurements)
 
 

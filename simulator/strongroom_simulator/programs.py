@@ -44,13 +44,13 @@ def make_pki(arguments: argparse.Namespace) -> None:
 
 
 def measurements(arguments: argparse.Namespace) -> None:
-    registers = registers_of(arguments.pki, arguments.role, arguments.instance)
+    registers = registers_of(arguments.pki, arguments.role, arguments.instance, arguments.variant)
     print(json.dumps({f"pcr{index}": value.hex() for index, value in registers.items()}))
 
 
-def registers_of(directory: Path, role: str, instance: str) -> dict[int, bytes]:
+def registers_of(directory: Path, role: str, instance: str, variant: str) -> dict[int, bytes]:
     release = pki.load_certificate(directory, pki.RELEASE).public_bytes(Encoding.DER)
-    return measure.measurements(role=role, instance=instance, release=release)
+    return measure.measurements(role=role, instance=instance, release=release, variant=variant)
 
 
 def run_nsm(arguments: argparse.Namespace) -> None:
@@ -59,7 +59,7 @@ def run_nsm(arguments: argparse.Namespace) -> None:
 
     def power_on() -> Nsm:
         # Measured at each boot, as a machine does it.
-        registers = registers_of(arguments.pki, arguments.role, arguments.instance)
+        registers = registers_of(arguments.pki, arguments.role, arguments.instance, arguments.variant)
         if arguments.debug:
             registers |= dict.fromkeys(_DEBUG_REGISTERS, bytes(measure.PCR_SIZE))
         return Nsm(root, arguments.instance, registers, clock, leaf_life=arguments.leaf_life)

@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from strongroom.channel.session import Channel
 from strongroom.errors import Refusal
 from strongroom.evidence.statement import Statement
-from strongroom.wallet.members import boot_key, verify_member
-from strongroom.wallet.order import Order
+from strongroom.wallet.members import References, boot_key, verify_member
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
 
@@ -34,9 +33,10 @@ Attest = Callable[[bytes, bytes], bytes]
 
 @dataclass(frozen=True)
 class Setting:
-    """Who speaks with whom, about which order. boot: this process's random identifier, 16 bytes."""
+    """Who speaks with whom, about which order. order: what its members must measure by now. boot: this process's random
+    identifier, 16 bytes."""
 
-    order: Order
+    order: References
     order_id: bytes
     epoch: int
     name: str

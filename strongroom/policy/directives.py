@@ -1,6 +1,7 @@
-"""What officers sign about a wallet that exists: its next policy, a renewal, a freeze, the next officers.
+"""What officers sign about a wallet that exists: its next policy, a renewal, a freeze, the next officers, a release.
 
 Each is canonical bytes under a tag of its own, so that no signature of one is a signature of another, or of an order.
+An activation travels alike and no officer signs it: the wallet's own key did.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Final, Literal, get_args
 from strongroom import signatures
 from strongroom.errors import Refusal
 from strongroom.policy.document import Policy
+from strongroom.policy.release import Activation, Release
 from strongroom.signer.configuration import MAX_OFFICERS, Officers
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
 
-Kind = Literal["policy", "renewal", "freeze", "officers"]
+Kind = Literal["policy", "renewal", "freeze", "officers", "release", "activation"]
 
 MAX_SIZE: Final = 1 << 18
 """Bytes of a directive's body: a policy with its lists written out."""
@@ -165,13 +167,24 @@ class Directive:
     def officers(self) -> NextOfficers:
         return NextOfficers.parse(Fields.decode(self.body, "officers"))
 
+    def release(self) -> Release:
+        return Release.parse(Fields.decode(self.body, "release"))
 
-def body_of(document: Policy | Renewal | Freeze | NextOfficers) -> tuple[Kind, bytes]:
+    def activation(self) -> Activation:
+        return Activation.parse(Fields.decode(self.body, "activation"))
+
+
+Document = Policy | Renewal | Freeze | NextOfficers | Release | Activation
+
+
+def body_of(document: Document) -> tuple[Kind, bytes]:
     kinds: Mapping[type, Kind] = {
         Policy: "policy",
         Renewal: "renewal",
         Freeze: "freeze",
         NextOfficers: "officers",
+        Release: "release",
+        Activation: "activation",
     }
     return kinds[type(document)], cbor.encode(document.value())
 

@@ -10,6 +10,8 @@ Rules, for every directive; a refusal changes nothing:
 - A **freeze** counts at once, up to the version it names, at most the one after the newest known. It takes as many
   officers as the policy in force says.
 - **Officers** succeed the set in office after the same timelock.
+- A **release** follows the active one, and may be acted upon after the same timelock; a later one withdraws it.
+- An **activation** makes the release that waits the active one. Whose signature it carries its owner verified before.
 
 What was in force never comes back. A standing is told the time and touches nothing; its owner locks it.
 """
@@ -23,6 +25,7 @@ from typing import Final
 from strongroom.errors import Refusal
 from strongroom.policy.directives import Directive, NextOfficers, officers_hash
 from strongroom.policy.document import Policy
+from strongroom.policy.release import ORDERED, Active, Release, row
 from strongroom.signer.configuration import Officers
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields
@@ -35,7 +38,8 @@ MAX_WAITING: Final = 3
 class View:
     """What a judge holds, at one time; the answer to every directive. Times are Unix seconds.
 
-    waiting: (version, hash, from when) of successors. newest: the highest version known.
+    waiting: (version, hash, from when) of successors. newest: the highest version known. release: (number, hash) of the
+    active one; arriving: (number, hash, from when) of one that waits. held: the newest release whose end is held here.
     """
 
     wallet: bytes
@@ -46,6 +50,9 @@ class View:
     leased: int
     frozen: bool
     officers: bytes
+    release: tuple[int, bytes] = (1, ORDERED)
+    arriving: tuple[int, bytes, int] | None = None
+    held: int = 1
 
     def value(self) -> dict[str, cbor.Value]:
         return {
@@ -58,6 +65,9 @@ class View:
             "leased": self.leased,
             "frozen": self.frozen,
             "officers": self.officers,
+            "release": list(self.release),
+            "arriving": None if self.arriving is None else list(self.arriving),
+            "held": self.held,
         }
 
     @classmethod
@@ -72,6 +82,9 @@ class View:
             fields.integer("leased"),
             fields.flag("frozen"),
             fields.blob("officers", size=32),
+            _active(fields.raw("release")),
+            _arriving(fields.raw("arriving")),
+            fields.integer("held", least=1),
         )
         fields.end()
         return view
@@ -85,13 +98,20 @@ def standing_user_data(view: bytes) -> bytes:
 @dataclass
 class Standing:
     """policies: the one in force and what waits, each with the second from which it is in force. sets: of officers,
-    likewise. renewed: by policy hash, until when. frozen: the highest version that officers froze; 0 for none."""
+    likewise. renewed: by policy hash, until when. frozen: the highest version that officers froze; 0 for none.
+
+    release: the active one. arriving: one that waits, and from when it may be acted upon. held: the newest release
+    whose predecessor's end this judge holds.
+    """
 
     wallet: bytes
     policies: list[tuple[Policy, int]]
     sets: list[tuple[Officers, int, int]]
     renewed: dict[bytes, int] = field(default_factory=dict)
     frozen: int = 0
+    release: Active = field(default_factory=Active)
+    arriving: tuple[Release, int] | None = None
+    held: int = 1
 
     @classmethod
     def first(cls, wallet: bytes, policy: Policy, officers: Officers) -> Standing:
@@ -127,6 +147,9 @@ class Standing:
             max(policy.issued + policy.lease, self.renewed_until(now)),
             self.is_frozen(now),
             officers_hash(self.officers(now)),
+            (self.release.number, self.release.digest),
+            None if self.arriving is None else (self.arriving[0].number, self.arriving[0].digest(), self.arriving[1]),
+            self.held,
         )
 
     @property
@@ -147,7 +170,14 @@ class Standing:
 
     def take(self, directive: Directive, now: int) -> None:
         """Raises Refusal, and is as it was then. What is known already is taken again without effect."""
-        takers = {"policy": self._policy, "renewal": self._renewal, "freeze": self._freeze, "officers": self._officers}
+        takers = {
+            "policy": self._policy,
+            "renewal": self._renewal,
+            "freeze": self._freeze,
+            "officers": self._officers,
+            "release": self._release,
+            "activation": self._activation,
+        }
         takers[directive.kind](directive, now)
 
     def _for_this_wallet(self, wallet: bytes | None) -> None:
@@ -212,6 +242,39 @@ class Standing:
             raise Refusal("directive_mismatch", reason)
         self.sets = [self.sets[0], (following.officers, following.version, now + self.policy(now).timelock)]
 
+    def _release(self, directive: Directive, now: int) -> None:
+        release = directive.release()
+        self._for_this_wallet(release.wallet)
+        self._by_quorum(directive, now)
+        if self.knows(release):
+            return
+        if self.arriving is not None and release.number <= self.arriving[0].number:
+            raise Refusal("release_refused", f"release {self.arriving[0].number} waits here already")
+        self.release.follow(release)
+        self.arriving = release, now + self.policy(now).timelock
+
+    def _activation(self, directive: Directive, now: int) -> None:
+        activation = directive.activation()
+        self._for_this_wallet(activation.wallet)
+        if activation.release == self.release.digest:
+            return
+        self.release = self.release.follow(self.acted_upon(activation.release, now))
+        self.arriving = None
+
+    def knows(self, release: Release) -> bool:
+        """Whether it is active, or waits."""
+        known = {self.release.digest} | ({self.arriving[0].digest()} if self.arriving is not None else set())
+        return release.digest() in known
+
+    def acted_upon(self, digest: bytes, now: int) -> Release:
+        """The release that waits, if it is this one and its timelock is over. Raises Refusal `release_refused`."""
+        if self.arriving is None or self.arriving[0].digest() != digest:
+            raise Refusal("release_refused", "no such release waits here")
+        release, since = self.arriving
+        if now < since:
+            raise Refusal("release_refused", f"release {release.number} waits for {since - now} seconds more")
+        return release
+
     def _knows(self, following: NextOfficers) -> bool:
         return any((following.officers, following.version) == (officers, version) for officers, version, _ in self.sets)
 
@@ -227,6 +290,11 @@ class Standing:
                 "sets": [[officers.value(), version, since] for officers, version, since in self.sets],
                 "renewed": [[digest, until] for digest, until in sorted(self.renewed.items())],
                 "frozen": self.frozen,
+                "release": self.release.value(),
+                "arriving": None
+                if self.arriving is None
+                else [cbor.encode(self.arriving[0].value()), self.arriving[1]],
+                "held": self.held,
             }
         )
 
@@ -241,38 +309,57 @@ class Standing:
             list(fields.items("sets", _set_since)),
             dict(fields.items("renewed", _renewed)),
             fields.integer("frozen"),
+            Active.parse(fields.raw("release")),
+            _release_since(fields.raw("arriving")),
+            fields.integer("held", least=1),
         )
         fields.end()
         return standing
 
     def precedes(self, other: Standing) -> bool:
-        """Whether the other one knows a later policy, or a freeze, or officers, that this one does not."""
-        mine = (self.sets[-1][1], self._newest.version, self.frozen)
-        theirs = (other.sets[-1][1], other._newest.version, other.frozen)
-        return any(left < right for left, right in zip(mine, theirs, strict=True))
+        """Whether the other one knows a later policy, a freeze, officers, or a release, that this one does not."""
+        pairs = zip(self._progress(), other._progress(), strict=True)
+        return any(left < right for left, right in pairs)
+
+    def _progress(self) -> tuple[int, ...]:
+        newest = self.release.number if self.arriving is None else self.arriving[0].number
+        return self.sets[-1][1], self._newest.version, self.frozen, self.release.number, newest, self.held
 
 
-def _row(value: cbor.Value, *names: str) -> Fields:
-    if not isinstance(value, list) or len(value) != len(names):
-        raise Refusal("malformed_message", f"a row is {', '.join(names)}")
-    return Fields(dict(zip(names, value, strict=True)), "standing")
+def _active(value: cbor.Value) -> tuple[int, bytes]:
+    fields = row(value, "number", "release")
+    return fields.integer("number", least=1), fields.blob("release", size=32)
+
+
+def _arriving(value: cbor.Value) -> tuple[int, bytes, int] | None:
+    if value is None:
+        return None
+    fields = row(value, "number", "release", "since")
+    return fields.integer("number", least=2), fields.blob("release", size=32), fields.integer("since")
+
+
+def _release_since(value: cbor.Value) -> tuple[Release, int] | None:
+    if value is None:
+        return None
+    fields = row(value, "release", "since")
+    return Release.parse(Fields.decode(fields.blob("release"), "release")), fields.integer("since")
 
 
 def _waiting(value: cbor.Value) -> tuple[int, bytes, int]:
-    row = _row(value, "version", "policy", "since")
-    return row.integer("version"), row.blob("policy", size=32), row.integer("since")
+    fields = row(value, "version", "policy", "since")
+    return fields.integer("version"), fields.blob("policy", size=32), fields.integer("since")
 
 
 def _policy_since(value: cbor.Value) -> tuple[Policy, int]:
-    row = _row(value, "policy", "since")
-    return Policy.parse(Fields.decode(row.blob("policy"), "policy")), row.integer("since")
+    fields = row(value, "policy", "since")
+    return Policy.parse(Fields.decode(fields.blob("policy"), "policy")), fields.integer("since")
 
 
 def _set_since(value: cbor.Value) -> tuple[Officers, int, int]:
-    row = _row(value, "officers", "version", "since")
-    return Officers.parse(row.fields("officers")), row.integer("version"), row.integer("since")
+    fields = row(value, "officers", "version", "since")
+    return Officers.parse(fields.fields("officers")), fields.integer("version"), fields.integer("since")
 
 
 def _renewed(value: cbor.Value) -> tuple[bytes, int]:
-    row = _row(value, "policy", "until")
-    return row.blob("policy", size=32), row.integer("until")
+    fields = row(value, "policy", "until")
+    return fields.blob("policy", size=32), fields.integer("until")

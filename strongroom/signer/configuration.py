@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from strongroom.errors import Refusal
-from strongroom.evidence.statement import Mode
+from strongroom.evidence.statement import Mode, Root
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, bytes_item
 
@@ -123,6 +123,10 @@ class Configuration:
     def digest(self) -> bytes:
         """48 bytes: what is extended into PCR16, and the `configuration` of PKCS#11 evidence."""
         return hashlib.sha384(b"strongroom/configuration/v1" + self.encode()).digest()
+
+    def register(self, root: Root) -> tuple[str, bytes]:
+        """The reference value by which a roster names this configuration, and its name."""
+        return ("pcr16", self.pcr16()) if root == "nitro" else ("configuration", self.digest())
 
     def pcr16(self) -> bytes:
         """PCR16 after the digest was extended into 48 zero bytes, as a roster pins it."""

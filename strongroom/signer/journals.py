@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from strongroom.channel.session import Binding, route
 from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
@@ -23,10 +26,12 @@ from strongroom.journal.sealed import Chain, Place
 from strongroom.journal.waiver import SignedWaiver
 from strongroom.policy.history import History, Spend
 from strongroom.signer.configuration import Officers
+from strongroom.signer.handover import JournalEnd
 from strongroom.signer.identity import Identity
-from strongroom.signer.seams import Random, Sealer
+from strongroom.signer.seams import Context, DataKey, Random, Sealer
 from strongroom.signer.wallets import Wallet
 from strongroom.wire import cbor
+from strongroom.wire.fields import Fields
 
 Judge = Callable[[History], Judged]
 Admit = Callable[[Judged], None]
@@ -38,6 +43,11 @@ ROUND: Final = 0
 
 PAGE: Final = 3 << 20
 """Bytes of blocks in one answer, unless one alone has more: a frame has 4 MiB."""
+
+INHERITED: Final = b"strongroom/journal-key/v1"
+"""Before a data key that came from the journal's keeper in an earlier release."""
+
+_NONCE: Final = 12
 
 CARRIED: Final = hashlib.sha256(b"strongroom/journal/v1").digest()
 """Stands for the ceremony where questions and answers belong to none."""
@@ -83,7 +93,7 @@ class Journals:
             raise Refusal("wrong_phase", "this wallet's order names no witness, so no journal of it is kept")
         with wallet.lock:
             if wallet.journal is None:
-                key, wrapped = self._key(wallet, wrapped)
+                key, wrapped, wallet.journal_from = self._key(wallet, wrapped)
                 chain = Chain(key, Place(self._name, wallet.order_id, wallet.epoch), self._random)
                 wallet.wrapped = wrapped
                 wallet.journal = Journal(
@@ -96,22 +106,57 @@ class Journals:
                 reason = refusal.code
             return {"wrapped": wallet.wrapped, "sequence": wallet.journal.chain.sequence, "refused": reason}
 
-    def _key(self, wallet: Wallet, wrapped: bytes | None) -> tuple[bytes, bytes]:
-        context = {
+    def _context(self, wallet: Wallet) -> Context:
+        return {
             "signer": self._name,
             "wallet": wallet.identifier.hex(),
             "epoch": str(wallet.epoch),
             "kind": "journal",
         }
+
+    def _key(self, wallet: Wallet, wrapped: bytes | None) -> tuple[bytes, bytes, JournalEnd | None]:
+        """The chain's key, how it is kept, and where a predecessor's part of the chain ended."""
+        context = self._context(wallet)
         if wrapped is None:
-            key, wrapped = self._sealer.new_key(context)
-        else:
-            key = self._sealer.open_key(wrapped, context)
-        raw = key.expose()
+            made, wrapped = self._sealer.new_key(context)
+            return exposed(made), wrapped, None
+        if wrapped.startswith(INHERITED):
+            end = self._unwrap(wrapped.removeprefix(INHERITED), context)
+            return end.key, wrapped, end
+        return exposed(self._sealer.open_key(wrapped, context)), wrapped, None
+
+    # Handed over
+
+    def end(self, wallet: Wallet) -> JournalEnd | None:
+        """All that a successor needs to go on; None where there is no journal. Call under the wallet's lock."""
+        if wallet.order.quorum is None:
+            return None
+        journal = wallet.journal
+        if journal is None or wallet.wrapped is None:
+            raise Refusal("not_joined", "this wallet's journal was not opened since the signer's start: open it first")
+        _require_whole(wallet)
+        key, _, _ = self._key(wallet, wallet.wrapped)
+        return JournalEnd(key, journal.chain.sequence, journal.chain.head)
+
+    def inherit(self, wallet: Wallet, end: JournalEnd) -> bytes:
+        """A predecessor's data key under one of this release's own: what `open` takes as `wrapped`."""
+        context = self._context(wallet)
+        key, wrapped = self._sealer.new_key(context)
+        nonce = self._random(_NONCE)
+        sealed = AESGCM(exposed(key)).encrypt(nonce, cbor.encode(end.value()), _associated(context))
+        return INHERITED + cbor.encode({"wrapped": wrapped, "nonce": nonce, "sealed": sealed})
+
+    def _unwrap(self, kept: bytes, context: Context) -> JournalEnd:
+        fields = Fields.decode(kept, "journal key")
+        wrapped, nonce = fields.blob("wrapped", most=8192), fields.blob("nonce", size=_NONCE)
+        sealed = fields.blob("sealed", most=1024)
+        fields.end()
+        key = AESGCM(exposed(self._sealer.open_key(wrapped, context)))
         try:
-            return bytes(raw), wrapped
-        finally:
-            raw[:] = bytes(len(raw))
+            content = key.decrypt(nonce, sealed, _associated(context))
+        except InvalidTag:
+            raise Refusal("sealed_mismatch", "the journal's key was changed, or sealed by another signer") from None
+        return JournalEnd.parse(Fields.decode(content, "journal key"))
 
     def ask(self, wallet: Wallet, peer: str, now: int) -> dict[str, cbor.Value]:
         with wallet.lock:
@@ -178,6 +223,7 @@ class Journals:
 
         path = intent.path
         with wallet.lock:
+            wallet.require_going_on()
             if wallet.order.quorum is None:
                 # What others reserved it cannot know, so that a nonce it has not seen says nothing.
                 effects = replace(judged.effects, once=())
@@ -233,7 +279,32 @@ def _paged(blocks: Sequence[bytes]) -> list[list[bytes]]:
 def _journal(wallet: Wallet) -> Journal:
     if wallet.journal is None:
         raise Refusal("not_joined", "this wallet's journal was not opened since the signer's start")
+    wallet.require_going_on()
+    _require_whole(wallet)
     return wallet.journal
+
+
+def _require_whole(wallet: Wallet) -> None:
+    """A predecessor's part of the chain is there to its very end: a release is no occasion to forget."""
+    begun, journal = wallet.journal_from, wallet.journal
+    if begun is None or journal is None:
+        return
+    chain = journal.chain
+    if chain.sequence < begun.sequence or (chain.sequence == begun.sequence and chain.head != begun.head):
+        raise Refusal("sealed_mismatch", "the host gave back less of this journal than its predecessor handed over")
+
+
+def exposed(key: DataKey) -> bytes:
+    """The key's bytes, for AES-GCM here."""
+    raw = key.expose()
+    try:
+        return bytes(raw)
+    finally:
+        raw[:] = bytes(len(raw))
+
+
+def _associated(context: Context) -> bytes:
+    return hashlib.sha256(b"strongroom/journal-key/v1" + cbor.encode(dict(context))).digest()
 
 
 def status(wallet: Wallet, now: int) -> Mapping[str, cbor.Value] | None:

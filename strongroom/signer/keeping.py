@@ -29,16 +29,26 @@ class Keeping:
 
     def accept(self, signed: SignedOrder) -> Wallet:
         """The officers' order, if it is theirs, of this mode, and names this very signer. Raises Refusal."""
+        self._judge(signed)
+        member = signed.order.member(self._configuration.name)
+        name, value = self._configuration.register(member.root)
+        if member.measurements[name] != value:
+            raise Refusal("not_in_roster", f"the roster's {member.name} has another configuration than this signer")
+        return self._wallets.accept(signed)
+
+    def expect(self, signed: SignedOrder) -> Wallet:
+        """An order of this name, of whichever release: what a later one says, the standing knows. Raises Refusal."""
+        self._judge(signed)
+        return self._wallets.accept(signed)
+
+    def _judge(self, signed: SignedOrder) -> None:
         order, own = signed.order, self._configuration
         if order.mode != own.mode:
             raise Refusal("mode_mismatch", f"the order is of mode {order.mode}, this signer of {own.mode}")
         signed.verify(own.officers)
-        member = order.member(own.name)
-        name, value = ("pcr16", own.pcr16()) if member.root == "nitro" else ("configuration", own.digest())
-        if member.measurements[name] != value or member.labels.sealed_by != own.sealing.kind:
-            raise Refusal("not_in_roster", f"the roster's {own.name} has another configuration than this signer")
+        if order.member(own.name).labels.sealed_by != own.sealing.kind:
+            raise Refusal("not_in_roster", f"the roster's {own.name} seals otherwise than this signer")
         require_separation(order)
-        return self._wallets.accept(signed)
 
     def deal(self, ceremony: Ceremony, results: Sequence[Result]) -> Outcome:
         """A DKG's end: the share is sealed, and unsealed again, before anybody hears of the wallet."""
@@ -91,7 +101,7 @@ class Keeping:
             raise Refusal("sealed_mismatch", reason)
         if record.epoch != EPOCH:
             raise Refusal("sealed_mismatch", f"the blob is of epoch {record.epoch}; this order is in epoch {EPOCH}")
-        wallet = self.accept(record.order)
+        wallet = self.expect(record.order)
         # A wallet that is ordered again holds the share of an earlier DKG, beside a later one that failed.
         with wallet.lock:
             if wallet.dealt is None or wallet.dealt.wallet != record.wallet or wallet.phase == "ordered":
@@ -106,11 +116,34 @@ class Keeping:
 
     def _load(self, wallet: Wallet, record: Record) -> None:
         with wallet.during("wallet.load"):
-            share = self._unseal(record)
-            expected = wallet_id(wallet.order_id, record.transcript, share.public_key)
-            if share.index != wallet.index or record.wallet != expected or share.suite != wallet.suite.name:
-                raise Refusal("sealed_mismatch", "the blob's share is of another wallet or party")
-            wallet.dealt = Dealt(record.wallet, share, record.transcript)
+            self._hold(wallet, Dealt(record.wallet, self._unseal(record), record.transcript))
+
+    def _hold(self, wallet: Wallet, dealt: Dealt) -> None:
+        share = dealt.share
+        expected = wallet_id(wallet.order_id, dealt.transcript, share.public_key)
+        if share.index != wallet.index or dealt.wallet != expected or share.suite != wallet.suite.name:
+            raise Refusal("sealed_mismatch", "the blob's share is of another wallet or party")
+        wallet.dealt = dealt
+
+    # What a predecessor in an earlier release hands over
+
+    def inherit(self, wallet: Wallet, dealt: Dealt, body: bytes) -> None:
+        """Taken for what it is only if the certificate says the same. Raises Refusal, and holds nothing then."""
+        try:
+            with wallet.during("wallet.load"):
+                self._hold(wallet, dealt)
+            self.certify(wallet, body)
+        except Refusal:
+            wallet.dealt, wallet.phase = None, "ordered"
+            raise
+        self._wallets.bind(wallet, dealt.wallet)
+
+    def sealed(self, wallet: Wallet) -> Record:
+        """The share under this release's own key, unsealed again to see that it can be."""
+        held = wallet.hold()
+        record = self._seal(wallet, held.wallet, held.share, held.transcript)
+        self._matched(self._unseal(record), held.share)
+        return record
 
     def certify(self, wallet: Wallet, raw: bytes) -> None:
         """The body says what this signer knows, and its test signatures cover every signer. Raises Refusal."""
@@ -136,7 +169,7 @@ class Keeping:
     def witness(self, raw: bytes) -> Wallet:
         """A witness takes a wallet's certificate: its officers' order, and test signatures by the wallet."""
         body = verify_body(Body.decode(raw), self._configuration.officers)
-        wallet = self.accept(body.order)
+        wallet = self.expect(body.order)
         if not wallet.witnesses:
             raise Refusal("wrong_phase", f"{wallet.name} is a signer of this wallet: load its share")
         with wallet.during("wallet.witness"):

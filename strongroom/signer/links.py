@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from strongroom.channel.handshake import Answered, Opened, Proven
 from strongroom.channel.session import ID, Channel
@@ -27,6 +28,13 @@ class Links:
             known = self._channels.get(channel.peer, [])
             kept = [channel, *(old for old in known if old.expires > now and old.boot_key == channel.boot_key)]
             self._channels[channel.peer] = _newest(kept)
+
+    def cut(self, peers: Sequence[str]) -> None:
+        """Of peers that must be something else from now on: nothing is sent or taken over what was agreed before."""
+        with self._lock:
+            for peer in peers:
+                for kept in (self.opened, self.answered, self.proven, self._channels):
+                    kept.pop(peer, None)
 
     def sending(self, peer: str, now: int) -> Channel:
         """Raises Refusal `channel_missing` or `channel_expired`, naming the peer."""

@@ -24,6 +24,7 @@ from strongroom.signer import journals
 from strongroom.signer.ceremonies import Ceremonies
 from strongroom.signer.configuration import Configuration
 from strongroom.signer.exhaustion import Bounds, Meter
+from strongroom.signer.handing import Handover
 from strongroom.signer.identity import Identity, evidence_user_data
 from strongroom.signer.journals import Journals
 from strongroom.signer.keeping import Keeping
@@ -38,6 +39,9 @@ from strongroom.wire import cbor, frame
 from strongroom.wire.fields import Fields, bytes_item, pair_item, text_item
 
 _log = logging.getLogger(__name__)
+
+MAX_DIRECTIVES = 256
+"""That lead to a release, in one handover."""
 
 MAX_BLOCKS = 1024
 """Blocks of a journal in one request."""
@@ -69,8 +73,9 @@ class Signer:
         self._wallets = Wallets(configuration.name)
         self._ceremonies = Ceremonies(Meter(bounds))
         self._keeping = Keeping(configuration, sealer, self._identity, self._wallets)
-        self._standings = Standings(configuration.name, sealer, self._identity, random)
+        self._standings = Standings(configuration, sealer, self._identity, random)
         self._journals = Journals(configuration.name, sealer, self._identity, random)
+        self._handover = Handover(configuration, self._identity, random, self._keeping, self._standings, self._journals)
         self._starting = Starting(
             configuration.name,
             self._identity,
@@ -124,6 +129,7 @@ class Signer:
             "order": wallet.order_id,
             "epoch": wallet.epoch,
             "phase": wallet.phase,
+            "place": self._standings.place(wallet),
             "scheme": wallet.order.scheme,
             "paired": paired,
             "journal": journals.status(wallet, now),
@@ -157,7 +163,12 @@ class Signer:
         peer = fields.text("peer")
         wallet.require(operation)
         setting = handshake.Setting(
-            wallet.order, wallet.order_id, wallet.epoch, self._configuration.name, peer, self._identity.boot
+            self._standings.roster(wallet),
+            wallet.order_id,
+            wallet.epoch,
+            self._configuration.name,
+            peer,
+            self._identity.boot,
         )
         return wallet, setting
 
@@ -213,8 +224,9 @@ class Signer:
     def start_test(self, fields: Fields) -> Body:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
         signers = fields.items("set", text_item, most=MAX_PARTIES)
+        release = fields.blob("release", size=32) if fields.has("release") else None
         ask = _ask(fields)
-        return self._starting.test(wallet, signers, ask, self._clock.now())
+        return self._starting.test(wallet, signers, release, ask, self._clock.now())
 
     def start_pair(self, fields: Fields) -> Body:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
@@ -259,6 +271,7 @@ class Signer:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
         nonce = fields.blob("nonce", size=32)
         fields.end()
+        self._standings.require_not_left(wallet)
         return self._document(self._keeping.attest(wallet, nonce))
 
     # Policies
@@ -271,6 +284,12 @@ class Signer:
 
     def freeze_wallet(self, fields: Fields) -> Body:
         return self._direct("policy.freeze", fields, ("freeze",))
+
+    def install_release(self, fields: Fields) -> Body:
+        return self._direct("release.install", fields, ("release",))
+
+    def activate_release(self, fields: Fields) -> Body:
+        return self._direct("release.activate", fields, ("activation",))
 
     def _direct(self, operation: str, fields: Fields, kinds: Sequence[Kind]) -> Body:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
@@ -298,6 +317,47 @@ class Signer:
         wallet = self._keeping.load(record, body)
         return {"wallet": record.wallet, "epoch": record.epoch, "order": wallet.order_id, "phase": wallet.phase}
 
+    # Handover to the next release
+
+    def open_handover(self, fields: Fields) -> Body:
+        raw = fields.blob("order", most=1 << 18)
+        directives = fields.items("directives", bytes_item, most=MAX_DIRECTIVES)
+        fields.end()
+        return self._handover.open(SignedOrder.decode(raw), directives)
+
+    def answer_handover(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        message = fields.blob("message", most=1024)
+        fields.end()
+        wallet.require("handover.answer")
+        return self._handover.answer(wallet, message, self._clock.now())
+
+    def prove_handover(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_order(fields.blob("order", size=32))
+        message = fields.blob("message", most=1 << 16)
+        fields.end()
+        return self._handover.prove(wallet, message, self._clock.now())
+
+    def give_handover(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        message = fields.blob("message", most=1 << 16)
+        fields.end()
+        wallet.require("handover.give")
+        return self._handover.give(wallet, message, self._clock.now())
+
+    def take_handover(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_order(fields.blob("order", size=32))
+        message, sealed = fields.blob("message", most=1024), fields.blob("sealed", most=1 << 21)
+        body = fields.blob("body", most=1 << 19)
+        fields.end()
+        return self._handover.take(wallet, message, sealed, body, self._clock.now())
+
+    def keep_handover(self, fields: Fields) -> Body:
+        wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
+        fields.end()
+        wallet.require("handover.keep")
+        return self._handover.keep(wallet)
+
     # Journals
 
     def witness_wallet(self, fields: Fields) -> Body:
@@ -309,6 +369,7 @@ class Signer:
     def _peer(self, operation: str, fields: Fields) -> tuple[Wallet, str]:
         wallet = self._wallets.by_wallet(fields.blob("wallet", size=32))
         wallet.require(operation)
+        self._standings.require_serving(wallet)
         return wallet, fields.text("peer")
 
     def open_journal(self, fields: Fields) -> Body:
@@ -317,6 +378,11 @@ class Signer:
         blocks = fields.items("blocks", bytes_item, most=MAX_BLOCKS)
         fields.end()
         wallet.require("journal.open")
+        if self._standings.place(wallet) == "arriving":
+            # One that left opens it to hand it over.
+            self._standings.require_serving(wallet)
+        if wrapped is None and self._standings.inherited(wallet):
+            raise Refusal("sealed_mismatch", "this journal was handed over by an earlier release: it has a key already")
         return self._journals.open(wallet, wrapped, blocks)
 
     def ask_journal(self, fields: Fields) -> Body:
@@ -351,6 +417,7 @@ class Signer:
         page = fields.integer("page", most=1 << 16)
         fields.end()
         wallet.require("journal.checkpoint")
+        self._standings.require_serving(wallet)
         return self._journals.checkpoint(wallet, page)
 
     def waive_journal(self, fields: Fields) -> Body:
@@ -358,6 +425,7 @@ class Signer:
         waiver = fields.blob("waiver", most=1 << 15)
         fields.end()
         wallet.require("journal.waive")
+        self._standings.require_serving(wallet)
         now = self._clock.now()
         return self._journals.waive(wallet, waiver, self._standings.officers(wallet, now), now)
 
@@ -412,6 +480,14 @@ _OPERATIONS: Final[Mapping[str, Callable[[Signer, Fields], Body]]] = {
     "policy.renew": Signer.renew_policy,
     "policy.freeze": Signer.freeze_wallet,
     "policy.load": Signer.load_policy,
+    "release.install": Signer.install_release,
+    "release.activate": Signer.activate_release,
+    "handover.open": Signer.open_handover,
+    "handover.answer": Signer.answer_handover,
+    "handover.prove": Signer.prove_handover,
+    "handover.give": Signer.give_handover,
+    "handover.take": Signer.take_handover,
+    "handover.keep": Signer.keep_handover,
     "policy.show": Signer.show_policy,
     "wallet.witness": Signer.witness_wallet,
     "journal.open": Signer.open_journal,

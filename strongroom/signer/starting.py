@@ -95,6 +95,7 @@ class Starting:
 
     def pair(self, wallet: Wallet, peer: str, ask: Ask, now: int) -> dict[str, cbor.Value]:
         wallet.require("pair.start")
+        self._standings.require_not_left(wallet)
         self._require_unbanned(wallet, (peer,))
         order, held = wallet.order, wallet.hold()
         index = order.index(peer)
@@ -108,10 +109,17 @@ class Starting:
         load = Load(wallet.order_id, cost=SETUP["pair"])
         return self._start(wallet, Run("pair", names, NO_SUBJECT, protocols, _nothing, load), ask, now)
 
-    def test(self, wallet: Wallet, signers: Sequence[str], ask: Ask, now: int) -> dict[str, cbor.Value]:
+    def test(
+        self, wallet: Wallet, signers: Sequence[str], release: bytes | None, ask: Ask, now: int
+    ) -> dict[str, cbor.Value]:
+        """release: the hash of the one that all of these arrive with; None for the wallet's own test."""
         wallet.require("test.start")
         names = wallet.order.sorted_set(signers)
-        message = test_message(wallet.hold().wallet, names)
+        if release is None:
+            self._standings.require_serving(wallet)
+            message = test_message(wallet.hold().wallet, names)
+        else:
+            message = self._standings.test_message(wallet, release, names, now)
         protocols = self._signatures(wallet, names, [ToSign(message)])
         load = Load(wallet.order_id, cost=SETUP["test"])
         return self._start(wallet, Run("test", names, message, protocols, self._contribute, load), ask, now)

@@ -1,7 +1,8 @@
 """What a signer does when: one row for each operation on a wallet.
 
 phases: in which the operation is allowed. success, failure: the wallet's phase after; None leaves it as it was.
-Operations that concern no wallet (status, evidence, tickets, order.accept) have no row: they are always allowed.
+Operations that concern no wallet yet (status, evidence, tickets, order.accept, handover.open and what whoever
+arrives asks after it) have no row: they are always allowed.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ TABLE: Final[Mapping[str, Rule]] = {
     "policy.freeze": _in("dealt", "certified", "stopped", "witness"),
     "policy.load": _in("dealt", "certified", "stopped", "witness"),
     "policy.show": _in("dealt", "certified", "stopped", "witness"),
+    "release.install": _in("dealt", "certified", "stopped", "witness"),
+    "release.activate": _in("dealt", "certified", "stopped", "witness"),
+    # Whoever arrives asks before it holds anything, by the order alone: these two have no row of their own.
+    "handover.answer": _in("certified", "stopped", "witness"),
+    "handover.give": _in("certified", "stopped", "witness"),
+    "handover.keep": _in("certified", "witness"),
     # A witness holds no share: it is shown the certificate, and keeps a journal.
     "wallet.witness": _in("ordered", "witness", success="witness"),
     "journal.open": _in("certified", "witness"),

@@ -15,8 +15,10 @@ from strongroom.chains.bitcoin.keys import WalletKeys
 from strongroom.errors import Refusal
 from strongroom.journal.book import Book
 from strongroom.journal.journal import Journal
+from strongroom.policy.release import Release
 from strongroom.policy.standing import Standing
 from strongroom.signer import table
+from strongroom.signer.handover import Handing, JournalEnd
 from strongroom.signer.links import Links
 from strongroom.signer.table import Phase
 from strongroom.wallet.order import SignedOrder
@@ -64,10 +66,22 @@ class Wallet:
         self.journal: Journal | None = None
         self.wrapped: bytes | None = None
         """The journal's data key, wrapped."""
+        self.journal_from: JournalEnd | None = None
+        """Where the chain of a predecessor in an earlier release ended."""
+        self.handing: Handing | None = None
+        self.handed = False
+        """Whether this process has given its end away: what it would remember from then on, nobody would know."""
+        self.expected: Release | None = None
+        """The release with which this process arrives."""
         self.checkpoint: list[list[bytes]] = []
         """What is left of one that the host fetches in pages."""
         self._public: tuple[bytes, WalletKeys] | None = None
         self.lock = threading.RLock()
+
+    def require_going_on(self) -> None:
+        """Call under the lock. Raises Refusal `not_in_office`."""
+        if self.handed:
+            raise Refusal("not_in_office", f"{self.name} handed this wallet over to its next release")
 
     def require(self, operation: str) -> None:
         table.require(operation, self.phase)
@@ -92,6 +106,11 @@ class Wallet:
     def witness(self, identifier: bytes, keys: WalletKeys) -> None:
         """What a certificate says of the wallet that is witnessed."""
         self._public = identifier, keys
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has an id yet: a share, or a certificate that is witnessed."""
+        return self._public is not None or self.dealt is not None
 
     @property
     def identifier(self) -> bytes:

@@ -51,6 +51,7 @@ from tests.evidence import test_pkcs11
 from tests.fuzz.directive_targets import DIRECTIVES
 from tests.fuzz.handshake_targets import HANDSHAKE
 from tests.fuzz.journal_targets import JOURNAL
+from tests.fuzz.release_targets import RELEASES
 from tests.fuzz.target import Target, coded, made
 from tests.hsm.authority import Authority
 from tests.policy.test_document import EVERYTHING
@@ -320,6 +321,7 @@ TARGETS = [
     Target("proof", _proof, made(_inclusion)),
     coded("what is shown", Shown, _shown, lambda: NOTHING.encode()),
     *DIRECTIVES,
+    *RELEASES,
     *JOURNAL,
     *HANDSHAKE,
 ]

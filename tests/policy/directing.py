@@ -8,9 +8,8 @@ from typing import Any
 
 from strongroom.policy.directives import (
     Directive,
-    Freeze,
+    Document,
     NextOfficers,
-    Renewal,
     body_of,
     directive_signing_bytes,
     officers_hash,
@@ -22,7 +21,7 @@ from tests.wallet.orders import OFFICER_KEYS, OFFICERS
 QUORUM = tuple(OFFICER_KEYS)[:2]
 
 
-def sign(document: Policy | Renewal | Freeze | NextOfficers, signers: Sequence[bytes] = QUORUM) -> Directive:
+def sign(document: Document, signers: Sequence[bytes] = QUORUM) -> Directive:
     kind, body = body_of(document)
     message = directive_signing_bytes(kind, body)
     return Directive.of(kind, body, {key: OFFICER_KEYS[key].sign(message) for key in signers})

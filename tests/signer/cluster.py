@@ -108,10 +108,11 @@ class Plan:
 class Node:
     """One signer and what is around it. Its sealer outlives it."""
 
-    def __init__(self, name: str, root: Root, sealer: MemorySealer | None = None) -> None:
+    def __init__(self, name: str, root: Root, sealer: MemorySealer | None = None, release: int = 1) -> None:
         self.name = name
+        self.release = release
         self.bounds = Bounds()
-        self.configuration = configuration(name, root)
+        self.configuration = configuration(name, root, release)
         self.clock = Clock()
         self.sealer = sealer or MemorySealer()
         self.health = Health()
@@ -120,7 +121,7 @@ class Node:
 
     def start(self) -> None:
         """And every further time: a restart, after which nothing is left but what was sealed."""
-        self.attester = authorities().attester(self._root, self.configuration, self.clock)
+        self.attester = authorities().attester(self._root, self.configuration, self.clock, self.release)
         self.signer = Signer(
             self.configuration, self.sealer, self.attester, self.clock, os.urandom, self.health, self.bounds
         )

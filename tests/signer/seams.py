@@ -50,18 +50,19 @@ class Authorities:
     def fingerprint(self, root: Root) -> bytes:
         return (self.nitro if root == "nitro" else self.operator).fingerprint
 
-    def attester(self, root: Root, configuration: Configuration, clock: Clock) -> Attester:
-        kind = NitroAttester if root == "nitro" else TokenAttester
-        return kind(self, configuration, clock)
+    def attester(self, root: Root, configuration: Configuration, clock: Clock, release: int = 1) -> Attester:
+        if root == "nitro":
+            return NitroAttester(self, configuration, clock, release)
+        return TokenAttester(self, configuration, clock)
 
 
 class NitroAttester:
     """A boot of an enclave: its configuration is extended into PCR16 and locked. `fails`: raised by the next call."""
 
-    def __init__(self, authorities: Authorities, configuration: Configuration, clock: Clock) -> None:
+    def __init__(self, authorities: Authorities, configuration: Configuration, clock: Clock, release: int = 1) -> None:
         self.fails: Exception | None = None
         self._lock = threading.Lock()
-        registers = boot_registers(configuration.name)
+        registers = boot_registers(configuration.name, release)
         self._nsm = Nsm(authorities.nitro, f"i-{configuration.name}", registers, lambda: float(clock.now()))
         self._ask("ExtendPCR", index=16, data=configuration.digest())
         self._ask("LockPCR", index=16)

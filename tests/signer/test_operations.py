@@ -185,6 +185,7 @@ def test_status_shows_each_wallet() -> None:
         "order": cluster.order_id,
         "epoch": 1,
         "phase": "ordered",
+        "place": "serving",
         "scheme": ED25519,
         "paired": [],
         "journal": None,

@@ -42,6 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 WITNESSED = {"wallet.witness"} | {
     f"journal.{step}" for step in ("open", "ask", "tell", "hear", "reserve", "checkpoint", "waive")
 }
+RELEASED = {"release.install", "release.activate", "handover.answer", "handover.give", "handover.keep"}
 AFTER = {"dkg.start": "dealing", "wallet.certify": "certified"}
 """The phase after success, where it is another one."""
 
@@ -111,8 +112,15 @@ def test_an_operation_in_a_phase(operation: str, phase: str) -> None:
 
 
 def test_the_table_has_no_other_rows() -> None:
-    assert table.TABLE.keys() == ALLOWED.keys() | {"dkg.done", "wallet.load", "policy.load"} | WITNESSED
+    assert table.TABLE.keys() == ALLOWED.keys() | {"dkg.done", "wallet.load", "policy.load"} | WITNESSED | RELEASED
     assert set(table.REMEDIES) == {*PHASES, "witness"}
+
+
+@pytest.mark.parametrize("operation", sorted(RELEASED))
+def test_a_release_is_for_wallets_that_are_held(operation: str) -> None:
+    phases = table.TABLE[operation].phases
+    assert {"certified", "witness"} <= phases <= {*HELD, "witness"}
+    assert operation.startswith("handover.") == ("dealt" not in phases)
 
 
 @pytest.mark.parametrize("operation", sorted(WITNESSED - {"wallet.witness"}))

@@ -42,8 +42,13 @@ OFFICERS: Final = Officers(tuple(OFFICER_KEYS), 2)
 REQUESTER: Final = next(iter(REQUESTER_KEYS))
 
 
-def configuration(name: str, root: Root = "nitro", **changes: Any) -> Configuration:
-    sealing = Sealing("kms", f"arn:aws:kms:key/{name}") if root == "nitro" else Sealing("pkcs11", "strongroom-kek")
+def configuration(name: str, root: Root = "nitro", release: int = 1, **changes: Any) -> Configuration:
+    """Each release of an enclave has a KMS key of its own."""
+    sealing = (
+        Sealing("kms", f"arn:aws:kms:key/{name}{'' if release == 1 else release}")
+        if root == "nitro"
+        else Sealing("pkcs11", "strongroom-kek")
+    )
     return dataclasses.replace(Configuration("simulated", name, OFFICERS, sealing), **changes)
 
 
@@ -53,9 +58,10 @@ def labels(name: str, root: Root = "nitro", **changes: str) -> Labels:
     return dataclasses.replace(honest, **changes)
 
 
-def boot_registers(name: str) -> dict[int, bytes]:
-    """PCR0 to 4 and 8 of the enclave of this name: one image, another instance each."""
-    registers = {index: hashlib.sha384(f"pcr{index}".encode()).digest() for index in (0, 1, 2, 3, 8)}
+def boot_registers(name: str, release: int = 1) -> dict[int, bytes]:
+    """PCR0 to 4 and 8 of the enclave of this name: one image in each release, another instance each."""
+    image = "" if release == 1 else f" of release {release}"
+    registers = {index: hashlib.sha384(f"pcr{index}{image}".encode()).digest() for index in (0, 1, 2, 3, 8)}
     return {**registers, 4: hashlib.sha384(name.encode()).digest()}
 
 

@@ -12,9 +12,10 @@ from strongroom.intent.intent import Intent
 from strongroom.policy.lists import Proof
 from strongroom.signer.configuration import Officers
 from strongroom.wire import cbor
-from strongroom_client import standings, wallets
+from strongroom_client import wallets
 from strongroom_client.api import Api, Json, unhex
 from strongroom_client.approving.reading import Reading, read
+from strongroom_client.directed import directed
 
 
 def fetch(api: Api, request: str, *, officers: Officers, mode: Mode) -> Reading:
@@ -23,7 +24,7 @@ def fetch(api: Api, request: str, *, officers: Officers, mode: Mode) -> Reading:
     answer = api.request(wanted.hex())
     raw, signature = unhex(answer, "intent"), unhex(answer, "intent_signature")
     wallet = wallets.verify_for_use(api, Intent.decode(raw).wallet.hex(), officers=officers, mode=mode).body
-    policies = standings.directed(api, wallet).policies
+    policies = directed(api, wallet).policies
     return read(wanted, raw, signature, wallet, policies, approvals(answer), int(time.time()), proofs(answer))
 
 

@@ -12,6 +12,7 @@ from strongroom_client.cli import (
     journal,
     message,
     policy,
+    release,
     replace,
     review,
     sign,
@@ -34,6 +35,7 @@ app.add_typer(signer.app, name="signer")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(policy.app, name="policy")
 app.add_typer(journal.app, name="journal")
+app.add_typer(release.app, name="release")
 tx.app.command("sign")(sign.sign)
 tx.app.command("replace")(replace.replace)
 tx.app.command("cancel")(replace.cancel)

@@ -15,15 +15,14 @@ from strongroom.policy.document import Policy
 from strongroom.policy.explain import sentences
 from strongroom.policy.replay import replay as judge_again
 from strongroom.policy.words import moment
-from strongroom.signer.configuration import Officers
-from strongroom.wallet.certificate import Body, Certificate
-from strongroom_client import directing, documents, keyfiles, officers, policies, replaying, standings, wallets
-from strongroom_client.api import Api, Json
+from strongroom.wallet.certificate import Body
+from strongroom_client import directing, documents, officers, policies, replaying
+from strongroom_client.api import Json
 from strongroom_client.cli import passphrase
-from strongroom_client.cli.output import AsJson, Config, context, err, out, print_json, progress, refusals, table
+from strongroom_client.cli.directive import OfficerKeys, read_directive, send_directive, sign_document, standing
+from strongroom_client.cli.output import AsJson, Config, context, out, print_json, refusals, table
 from strongroom_client.cli.tx import Lists
 from strongroom_client.context import Context
-from strongroom_client.directing import Document
 from strongroom_client.policies import units
 from strongroom_client.policies.proving import proofs, provers
 from strongroom_client.standings import Standings
@@ -83,7 +82,7 @@ def show(
     """Ask every signer afresh which policy it judges by, until when, and whether it is frozen."""
     loaded = context(config)
     with loaded.api() as api:
-        body, stands = _standing(loaded, api, wallet)
+        body, stands = standing(loaded, api, wallet)
     newest = stands.directed.newest
     if save is not None:
         documents.write(save, policies.document(newest))
@@ -92,14 +91,6 @@ def show(
         return
     _print_standings(stands, body)
     _print_policy(newest, findings(newest, stands.office))
-
-
-def _standing(loaded: Context, api: Api, wallet: str) -> tuple[Body, Standings]:
-    """The certificate is checked, and each signer that answers; that all answer is not asked for. A freeze cannot wait
-    for a signer that is down."""
-    certificate = Certificate.decode(api.certificate(wallet))
-    body = wallets.check_body(certificate, wallet, officers=loaded.officers(), mode=loaded.mode)
-    return body, standings.standings(api, body)
 
 
 def _standings_document(stands: Standings) -> Json:
@@ -151,13 +142,15 @@ def sign(
     """Sign a policy file as the wallet's next version, and hand it to the signers."""
     loaded = context(config)
     with loaded.api() as api:
-        body, stands = _standing(loaded, api, wallet)
+        body, stands = standing(loaded, api, wallet)
         now = int(time.time())
         made = directing.successor(policies.load(policy, now), stands.directed.newest, body.wallet)
         office = stands.office
         if not as_json:
             _print_policy(made, findings(made, office))
-        _sign(loaded, api, wallet, made, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
+        sign_document(
+            loaded, api, wallet, made, office.quorum, OfficerKeys(keys, office, file, descriptor), save, as_json
+        )
 
 
 @app.command()
@@ -175,12 +168,14 @@ def renew(
     """Lengthen the lease of the policy in force."""
     loaded = context(config)
     with loaded.api() as api:
-        body, stands = _standing(loaded, api, wallet)
+        body, stands = standing(loaded, api, wallet)
         policy = stands.in_force(body.order.order.threshold)
         until = int(time.time()) + (units.duration(length) if length else policy.lease)
         renewal = Renewal(body.wallet, policy.digest(), until)
         office = stands.office
-        _sign(loaded, api, wallet, renewal, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
+        sign_document(
+            loaded, api, wallet, renewal, office.quorum, OfficerKeys(keys, office, file, descriptor), save, as_json
+        )
 
 
 @app.command()
@@ -197,7 +192,7 @@ def freeze(
     """Stop the wallet at once, whatever waits included. The officers' next policy thaws it."""
     loaded = context(config)
     with loaded.api() as api:
-        body, stands = _standing(loaded, api, wallet)
+        body, stands = standing(loaded, api, wallet)
         newest = max([view.newest for view in stands.views.values()], default=stands.directed.newest.version)
         needed = (
             max(stands.directed.policy(view.policy).freezers for view in stands.views.values()) if stands.views else 1
@@ -205,7 +200,7 @@ def freeze(
         office = stands.office
         frozen = Freeze(body.wallet, newest)
         needed = min(needed, office.quorum)
-        _sign(loaded, api, wallet, frozen, needed, _Officers(keys, office, file, descriptor), save, as_json)
+        sign_document(loaded, api, wallet, frozen, needed, OfficerKeys(keys, office, file, descriptor), save, as_json)
 
 
 @app.command("officers")
@@ -223,53 +218,12 @@ def next_officers(
     """Have other officers take over, after the timelock of the policy in force."""
     loaded = context(config)
     with loaded.api() as api:
-        body, stands = _standing(loaded, api, wallet)
+        body, stands = standing(loaded, api, wallet)
         office, version = stands.office, len(stands.directed.sets) + 1
         made = NextOfficers(body.wallet, version, officers_hash(office), officers.load_pins(following))
-        _sign(loaded, api, wallet, made, office.quorum, _Officers(keys, office, file, descriptor), save, as_json)
-
-
-class _Officers:
-    """The keys at hand of officers in office."""
-
-    def __init__(self, folder: Path | None, office: Officers, file: Path | None, descriptor: int | None) -> None:
-        self.folder, self.office = folder, office
-        self._ask = passphrase.source(file, descriptor)
-
-    def sign(self, directive: Directive, folder: Path, needed: int) -> Directive:
-        for path in officers.officer_files(folder):
-            if len(directive.signatures) >= needed:
-                break
-            key = keyfiles.load(path, self._ask)
-            if keyfiles.public(key) in self.office.keys:
-                directive = directing.sign(directive, [key])
-        return directive
-
-
-def _sign(
-    loaded: Context,
-    api: Api,
-    wallet: str,
-    document: Document,
-    needed: int,
-    keys: _Officers,
-    save: Path | None,
-    as_json: bool,
-) -> None:
-    """Adds to what other officers signed of the very same bytes, where `save` has it."""
-    directive = directing.unsigned(document)
-    if save is not None and save.exists():
-        directive = Directive.decode(_read(save))
-        progress(f"{save} has {len(directive.signatures)} signatures of {needed}")
-    directive = keys.sign(directive, keys.folder or loaded.pins, needed)
-    if save is not None:
-        save.write_bytes(directive.encode())
-        progress(
-            f"{len(directive.signatures)} of {needed} officers signed; `strongroom policy send {save}` hands it over"
+        sign_document(
+            loaded, api, wallet, made, office.quorum, OfficerKeys(keys, office, file, descriptor), save, as_json
         )
-        return
-    directive.verify(keys.office, needed)
-    _send(api, wallet, directive, as_json)
 
 
 @app.command()
@@ -282,36 +236,7 @@ def send(
 ) -> None:
     """Hand a saved directive to the signers; again, to those that missed it."""
     with context(config).api() as api:
-        _send(api, wallet, Directive.decode(_read(directive)), as_json)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Refusal("bad_file", f"{path} cannot be read: {error.strerror}") from error
-
-
-def _send(api: Api, wallet: str, directive: Directive, as_json: bool) -> None:
-    answer = api.direct(wallet, directive.encode())
-    took, refused = answer.get("acknowledged") or [], answer.get("refusals") or []
-    if as_json:
-        print_json(answer)
-    else:
-        rows = [(str(row["signer"]), "acknowledged", _stands(row)) for row in took]
-        rows += [(str(row["signer"]), str(row["code"]), str(row["detail"])) for row in refused]
-        table(None, ("signer", "", ""), rows)
-        out.print("What a signer says itself, with evidence: `strongroom policy show`.")
-    if refused:
-        err.print(f"{len(refused)} signers did not take it: send it again when they are back.")
-    if not took:
-        raise typer.Exit(1)
-
-
-def _stands(row: dict[str, Any]) -> str:
-    waiting = "".join(f"; version {each['version']} from {moment(each['since'])}" for each in row["waiting"])
-    state = "frozen" if row["frozen"] else f"leased until {moment(row['leased'])}"
-    return f"version {row['version']}, {state}{waiting}"
+        send_directive(api, wallet, Directive.decode(read_directive(directive)), as_json)
 
 
 # --- Replay ---
@@ -332,7 +257,7 @@ def replay(
     """Judge past requests by this policy, and say what would have gone differently."""
     loaded, made = context(config), policies.load(policy, int(time.time()))
     with loaded.api() as api:
-        body, _ = _standing(loaded, api, wallet)
+        body, _ = standing(loaded, api, wallet)
         rows = api.requests(wallet) if requests is None else documents.read(requests).items("requests", _row)
     past, left = replaying.past(rows, body)
     known = provers(lists or (), made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,17 +33,19 @@ def make_roots(plan: Plan) -> Roots:
 
 def measure(plan: Plan, signer: SignerPlan) -> dict[str, bytes]:
     """PCR0-4 and 8 that this enclave will have at boot."""
-    command = module(SIMULATOR, "measurements", "--pki", plan.pki, "--instance", signer.instance)
-    measured = run(f"{signer.name}-measure", command, plan.logs)
+    command = module(
+        SIMULATOR, "measurements", "--pki", plan.pki, "--instance", signer.instance, "--variant", signer.variant
+    )  # fmt: skip
+    measured = run(f"{signer.program}-measure", command, plan.logs)
     return {name: bytes.fromhex(value) for name, value in measured.items()}
 
 
 def nsm(plan: Plan, signer: SignerPlan) -> Process:
     command = module(
         SIMULATOR, "nsm", "--pki", plan.pki, "--socket", signer.nsm, "--instance", signer.instance,
-        "--clock-offset", plan.clock_offset,
+        "--clock-offset", plan.clock_offset, "--variant", signer.variant,
     )  # fmt: skip
-    return Process(f"{signer.name}-nsm", command, plan.logs)
+    return Process(f"{signer.program}-nsm", command, plan.logs)
 
 
 def kms(plan: Plan) -> Process:
@@ -55,12 +57,10 @@ def kms(plan: Plan) -> Process:
     return Process(KMS, command, plan.logs)
 
 
-def write_keys(plan: Plan, measured: Mapping[str, Mapping[str, bytes]]) -> None:
-    """measured: reference values by signer's name. One key each, for that very program and configuration alone."""
+def write_keys(plan: Plan, measured: Sequence[tuple[SignerPlan, Mapping[str, bytes]]]) -> None:
+    """measured: reference values. One key for each signer and release, for that program and configuration."""
     keys = [
-        {"arn": signer.key, "policy": key_policy(measured[signer.name])}
-        for signer in plan.everyone
-        if signer.kind == "enclave"
+        {"arn": signer.key, "policy": key_policy(values)} for signer, values in measured if signer.kind == "enclave"
     ]
     plan.kms_keys.write_text(json.dumps({"keys": keys}, indent=2) + "\n")
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +69,8 @@ class Cluster:
         self._progress = progress
         self._processes: dict[str, Process] = {}
         self._sockets: dict[str, Path] = {}
+        self._arriving: tuple[SignerPlan, ...] = ()
+        self._measured: list[tuple[SignerPlan, Mapping[str, bytes]]] = []
         self.roster: tuple[Member, ...] = ()
         self.witnesses: tuple[Member, ...] = ()
         self.configurations: dict[str, Configuration] = {}
@@ -136,7 +138,8 @@ class Cluster:
         self.roster, self.witnesses = members[: len(self.names)], members[len(self.names) :]
         documents.write(self.plan.roster, orders.roster_document("simulated", self.roster, self.witnesses))
         documents.write(self.plan.policy, sample_policy(officers.load_requester_key(self.plan.officers)))
-        authorities.write_keys(self.plan, {member.name: member.measurements for member in members})
+        self._measured = [(each, member.measurements) for each, member in zip(self.plan.everyone, members, strict=True)]
+        authorities.write_keys(self.plan, self._measured)
         self._start_aws_and_chain()
         programs = [signers.process(self.plan, signer, self._machines) for signer in self.plan.everyone]
         programs += [self._host()] if self._with_host else []
@@ -181,7 +184,8 @@ class Cluster:
         return host.process(self.plan, self.plan.host / "config.json")
 
     def _write_host(self) -> None:
-        host.write_config(self.plan, self._sockets, chain=self.has_chain)
+        arriving = {each.name: each.socket for each in self._arriving}
+        host.write_config(self.plan, self._sockets, arriving, chain=self.has_chain)
         context = {
             "host": self.plan.host_url,
             "api_key_file": str(host.api_key_file(self.plan)),
@@ -194,7 +198,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Host first, then signers, then the simulated AWS."""
-        order = sorted(self._processes.values(), key=lambda process: _layer(process.name, self.everyone))
+        programs = (*self.everyone, *(each.program for each in self._arriving))
+        order = sorted(self._processes.values(), key=lambda process: _layer(process.name, programs))
         with uninterrupted():
             for process in order:
                 process.send(signal.SIGTERM)
@@ -233,6 +238,42 @@ class Cluster:
 
     def requester(self) -> Ed25519PrivateKey:
         return keyfiles.load(self.plan.officers / officers.REQUESTER, _no_passphrase)
+
+    # --- A next release ---
+
+    def arrive(self, release: int = 2) -> Path:
+        """Starts enclaves of a next release beside those that run, and gives the roster file that names them."""
+        pins, roots = officers.load_pins(self.plan.officers), authorities.make_roots(self.plan)
+        self._arriving = self.plan.successors(release)
+        members = []
+        for signer in self._arriving:
+            signer.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            configured = signers.configuration(self.plan, signer, pins, roots)
+            signers.write_config(self.plan, signer, configured)
+            members.append(signers.member(self.plan, signer, configured, roots, self._machines))
+        self._measured += [(each, member.measurements) for each, member in zip(self._arriving, members, strict=True)]
+        authorities.write_keys(self.plan, self._measured)
+        self._start_all([each for signer in self._arriving for each in self._machines.around(self.plan, signer)])
+        self._start_all([signers.process(self.plan, signer, self._machines) for signer in self._arriving])
+        if self._with_host:
+            self._write_host()
+            self.restart(HOST)
+        named = {member.name: member for member in members}
+        path = self.plan.directory / f"release-{release}.json"
+        roster, witnesses = ([named.get(each.name, each) for each in few] for few in (self.roster, self.witnesses))
+        documents.write(path, orders.roster_document("simulated", roster, witnesses))
+        return path
+
+    def succeed(self) -> None:
+        """The old ones are ended; the host speaks to the new ones under their names."""
+        for signer in self._arriving:
+            self._processes.pop(signer.name).stop()
+            self._processes[signer.name] = self._processes.pop(signer.program)
+            self._sockets[signer.name] = signer.socket
+        self._arriving = ()
+        if self._with_host:
+            self._write_host()
+            self.restart(HOST)
 
     # --- What tests do to it ---
 

@@ -23,8 +23,8 @@ def api_key_file(plan: Plan) -> Path:
     return path
 
 
-def write_config(plan: Plan, sockets: Mapping[str, Path], *, chain: bool) -> Path:
-    """sockets: where the host believes that each signer listens."""
+def write_config(plan: Plan, sockets: Mapping[str, Path], arriving: Mapping[str, Path], *, chain: bool) -> Path:
+    """sockets: where the host believes that each signer listens. arriving: likewise, of a next release."""
     chains = {str(CHAIN_ID): {"url": plan.chain_url, "confirmations": 1}} if chain else {}
     config: dict[str, Any] = {
         "listen": f"127.0.0.1:{plan.host_port}",
@@ -32,6 +32,7 @@ def write_config(plan: Plan, sockets: Mapping[str, Path], *, chain: bool) -> Pat
         "api_keys_file": str(api_key_file(plan)),
         "mode": "simulated",
         "signers": {name: f"uds:{path}#{PORT}" for name, path in sockets.items()},
+        "arriving": {name: f"uds:{path}#{PORT}" for name, path in arriving.items()},
         "chains": chains,
     }
     path = plan.host / "config.json"

@@ -38,7 +38,7 @@ class Processes:
         return [authorities.nsm(plan, signer)]
 
     def signer(self, plan: Plan, signer: SignerPlan) -> Process:
-        return Process(signer.name, module("strongroom_enclave", "run", "--config", signer.config), plan.logs)
+        return Process(signer.program, module("strongroom_enclave", "run", "--config", signer.config), plan.logs)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Machines:
     def measure(self, plan: Plan, signer: SignerPlan) -> dict[str, bytes]:
         """PCR0-2 and 8 are the image's, 3 and 4 the instance's."""
         described = run(
-            f"{signer.name}-image", module(EIF, "describe", "--json", self.image_of(plan, signer)), plan.logs
+            f"{signer.program}-image", module(EIF, "describe", "--json", self.image_of(plan, signer)), plan.logs
         )
         of_image = {name: bytes.fromhex(value) for name, value in described["measurements"].items()}
         return authorities.measure(plan, signer) | of_image
@@ -67,7 +67,7 @@ class Machines:
             "--config", signer.config, "--credentials", signer.folder / "credentials.json",
             "--kms", f"127.0.0.1:{plan.kms_port}", "--within", str(READY),
         )  # fmt: skip
-        return Process(signer.name, command, plan.logs, ready_within=READY)
+        return Process(signer.program, command, plan.logs, ready_within=READY)
 
     def image_of(self, plan: Plan, signer: SignerPlan) -> Path:
         """Signed for this signer."""
@@ -77,5 +77,5 @@ class Machines:
             command = module(
                 EIF, "sign", self.image, "--key", key, "--certificate", certificate, "--output", path, "--json"
             )
-            run(f"{signer.name}-sign", command, plan.logs)
+            run(f"{signer.program}-sign", command, plan.logs)
         return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +21,10 @@ OPERATORS: Final = ("alder", "birch", "cedar", "damson", "elm", "fir", "gorse", 
 
 @dataclass(frozen=True)
 class SignerPlan:
-    """kind: a simulated Nitro enclave, or a process beside a token. number: from 1, over all signers."""
+    """kind: a simulated Nitro enclave, or a process beside a token. number: from 1, over all signers.
+
+    release: of the enclave's image; each has a KMS key of its own.
+    """
 
     name: str
     kind: Literal["enclave", "hsm"]
@@ -29,6 +32,17 @@ class SignerPlan:
     folder: Path
     socket: Path
     nsm: Path
+    release: int = 1
+
+    @property
+    def program(self) -> str:
+        """What its process is called, and its log: two releases of one name run side by side."""
+        return self.name if self.release == 1 else f"{self.name}-release-{self.release}"
+
+    @property
+    def variant(self) -> str:
+        """What PCR0 is made of beside the program's files."""
+        return "" if self.release == 1 else f"release {self.release}"
 
     @property
     def operator(self) -> str:
@@ -52,7 +66,7 @@ class SignerPlan:
         """The KMS key's ARN, or the label of the token's wrapping key."""
         if self.kind == "hsm":
             return f"strongroom-{self.name}"
-        digest = hashlib.sha256(b"key" + self.name.encode()).hexdigest()
+        digest = hashlib.sha256(b"key" + self.program.encode()).hexdigest()
         identifier = "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
         return f"arn:aws:kms:{self.region}:{self.account}:key/{identifier}"
 
@@ -102,6 +116,17 @@ class Plan:
         name = f"{called or kind}-{which}"
         folder = self.directory / "signers" / name
         return SignerPlan(name, kind, number, folder, self.sockets / f"{name}.sock", self.sockets / f"{name}.nsm")
+
+    def successors(self, release: int) -> tuple[SignerPlan, ...]:
+        """The enclaves of a next release, on the machines of those before."""
+        enclaves = [each for each in self.everyone if each.kind == "enclave"]
+        return tuple(self._successor(each, release) for each in enclaves)
+
+    def _successor(self, signer: SignerPlan, release: int) -> SignerPlan:
+        name = f"{signer.name}-{release}"
+        places = self.directory / "signers" / name, self.sockets / f"{name}.sock", self.sockets / f"{name}.nsm"
+        folder, socket, nsm = places
+        return replace(signer, folder=folder, socket=socket, nsm=nsm, release=release)
 
     def signer(self, name: str) -> SignerPlan:
         return next(signer for signer in self.everyone if signer.name == name)

@@ -181,6 +181,8 @@ class Acknowledgement(Answer):
     leased: int
     frozen: bool
     officers: Hex32
+    release: int
+    arriving: int | None
 
 
 class Acknowledgements(Answer):
@@ -254,6 +256,24 @@ class NewWaiver(Asked):
 class Waived(Answer):
     acknowledged: list[Name]
     refusals: list[dict[str, Any]]
+
+
+class Successor(Answer):
+    """code, detail: why it has not taken over, where somebody refused."""
+
+    signer: Name
+    state: Literal["not handed over", "copied", "taken over"]
+    code: str | None
+    detail: str | None
+
+
+class Release(Answer):
+    """How far a wallet's next release has come, by this host's word: evidence comes with `standings`."""
+
+    number: int
+    release: Hex32
+    active: bool
+    signers: list[Successor]
 
 
 class Prepared(Answer):

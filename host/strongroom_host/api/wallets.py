@@ -26,6 +26,7 @@ from strongroom_host.api.schemas import (
     Nonce,
     Nothing,
     Prepared,
+    Release,
     Standings,
     Waived,
     Wallet,
@@ -90,6 +91,11 @@ def blueprint(service: Service) -> APIBlueprint:
         """Every directive that a signer took, in the order in which they came. Check what officers signed."""
         found = custody.directing.of(custody.wallets.get(path.wallet)).directives
         return {"directives": [each.encode().hex() for each in found]}
+
+    @api.post("/wallets/<wallet>/release", responses={200: Release})
+    def release(path: WalletPath, body: Nothing) -> dict[str, Any]:
+        """Goes on with the wallet's next release: copies, the test, the activation, the ends. Asked again, goes on."""
+        return custody.release(custody.wallets.get(path.wallet)).json()
 
     @api.post("/wallets/<wallet>/standings", responses={200: Standings})
     def standings(path: WalletPath, body: Nonce) -> dict[str, Any]:

@@ -235,6 +235,8 @@ OPERATIONS: Final[Mapping[Kind, str]] = {
     "officers": "policy.install",
     "renewal": "policy.renew",
     "freeze": "policy.freeze",
+    "release": "release.install",
+    "activation": "release.activate",
 }
 """The signer's operation for each kind of directive."""
 

@@ -16,7 +16,7 @@ from strongroom.wallet.order import SignedOrder
 from strongroom_host.storage.database import Database
 from strongroom_host.storage.directives import Directives
 from strongroom_host.storage.shown import ShownBeside
-from strongroom_host.storage.tables import RECORDS, WALLETS
+from strongroom_host.storage.tables import JOURNALS, POLICY_RECORDS, RECORDS, WALLETS
 from strongroom_host.storage.waivers import Waivers
 
 Phase = Literal["ordered", "dealt", "certified"]
@@ -126,6 +126,23 @@ class Wallets:
         update = WALLETS.update().where(WALLETS.c.order_id == order.hex()).values(changed)
         self._database.write(lambda connection: connection.execute(update))
 
+    def succeeded(
+        self, order: bytes, signer: str, *, record: bytes | None, policy: bytes, wrapped: bytes | None
+    ) -> None:
+        """A signer of a next release took over: what it sealed takes the place of what its predecessor had. record:
+        None of a witness. wrapped: the journal's data key; None where there is no journal."""
+        mine = {"order_id": order.hex(), "signer": signer}
+
+        def replace(connection: sa.Connection) -> None:
+            _replace(connection, POLICY_RECORDS, {**mine, "record": policy})
+            if record is not None:
+                _replace(connection, RECORDS, {**mine, "record": record})
+            if wrapped is not None:
+                key = (JOURNALS.c.order_id == order.hex()) & (JOURNALS.c.journal == signer)
+                connection.execute(JOURNALS.update().where(key).values(wrapped=wrapped))
+
+        self._database.write(replace)
+
     def record(self, order: bytes, signer: str) -> bytes | None:
         """A signer's sealed record: opaque here, of use to that signer alone."""
         chosen = sa.select(RECORDS.c.record).where(RECORDS.c.order_id == order.hex(), RECORDS.c.signer == signer)
@@ -155,6 +172,13 @@ class Wallets:
         with self._database.read() as connection:
             rows = connection.execute(sa.select(WALLETS).order_by(WALLETS.c.created, WALLETS.c.order_id)).all()
         return [_wallet(row) for row in rows]
+
+
+def _replace(connection: sa.Connection, table: sa.Table, row: dict[str, object]) -> None:
+    """Of one signer, the one row."""
+    key = (table.c.order_id == row["order_id"]) & (table.c.signer == row["signer"])
+    connection.execute(table.delete().where(key))
+    connection.execute(table.insert().values(row))
 
 
 def _phase(text: str) -> Phase:
