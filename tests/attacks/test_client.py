@@ -61,6 +61,8 @@ class Host:
             value = {
                 "attestations": [{"signer": each, "document": self.attest(each, nonce).hex()} for each in (A, B, C)]
             }
+        elif word == "directives":
+            value = {"directives": []}
         else:
             word, shown = "wallet", self.known.body
             value = {"wallet": shown.wallet.hex(), "address": shown.address, "public_key": shown.public_key.hex()}
