@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,12 @@ from strongroom_client.cli import passphrase
 from strongroom_client.cli.output import err, out, print_json, progress, table
 from strongroom_client.context import Context
 from strongroom_client.standings import Standings
+
+Wallet = Annotated[str, typer.Option(help="The wallet's id.")]
+Keys = Annotated[Path | None, typer.Option("--officers", help="Folder of officers' keys. Default: the pins'.")]
+Save = Annotated[
+    Path | None, typer.Option(help="Write what was signed to this file, for other officers, instead of sending it.")
+]
 
 
 def standing(loaded: Context, api: Api, wallet: str) -> tuple[Body, Standings]:

@@ -19,7 +19,16 @@ from strongroom.wallet.certificate import Body
 from strongroom_client import directing, documents, officers, policies, replaying
 from strongroom_client.api import Json
 from strongroom_client.cli import passphrase
-from strongroom_client.cli.directive import OfficerKeys, read_directive, send_directive, sign_document, standing
+from strongroom_client.cli.directive import (
+    Keys,
+    OfficerKeys,
+    Save,
+    Wallet,
+    read_directive,
+    send_directive,
+    sign_document,
+    standing,
+)
 from strongroom_client.cli.output import AsJson, Config, context, out, print_json, refusals, table
 from strongroom_client.cli.tx import Lists
 from strongroom_client.context import Context
@@ -30,11 +39,6 @@ from strongroom_client.standings import Standings
 app = typer.Typer(help="Policies: check, sign, renew, freeze, replay.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="Policy file.")]
-Wallet = Annotated[str, typer.Option(help="The wallet's id.")]
-Keys = Annotated[Path | None, typer.Option("--officers", help="Folder of officers' keys. Default: the pins'.")]
-Save = Annotated[
-    Path | None, typer.Option(help="Write what was signed to this file, for other officers, instead of sending it.")
-]
 
 
 @app.command()

@@ -13,18 +13,21 @@ from strongroom.policy.standing import View
 from strongroom_client import releases
 from strongroom_client.api import Json
 from strongroom_client.cli import passphrase
-from strongroom_client.cli.directive import OfficerKeys, read_directive, send_directive, sign_document, standing
+from strongroom_client.cli.directive import (
+    Keys,
+    OfficerKeys,
+    Save,
+    Wallet,
+    read_directive,
+    send_directive,
+    sign_document,
+    standing,
+)
 from strongroom_client.cli.output import AsJson, Config, context, err, out, print_json, refusals, table
 
 app = typer.Typer(help="Releases: what a wallet's enclaves run next.", no_args_is_help=True)
 
 DESTROY: Final = "aws kms schedule-key-deletion --pending-window-in-days 7 --key-id"
-
-Wallet = Annotated[str, typer.Option(help="The wallet's id.")]
-Keys = Annotated[Path | None, typer.Option("--officers", help="Folder of officers' keys. Default: the pins'.")]
-Save = Annotated[
-    Path | None, typer.Option(help="Write what was signed to this file, for other officers, instead of sending it.")
-]
 
 
 @app.command()
