@@ -9,7 +9,7 @@ It also says which release of a signer is in office for a wallet, and so whether
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -22,7 +22,7 @@ from strongroom.evidence.statement import Root
 from strongroom.policy.decide import Circumstances
 from strongroom.policy.directives import Directive, Kind
 from strongroom.policy.document import Policy
-from strongroom.policy.release import release_test
+from strongroom.policy.release import Measured, release_test
 from strongroom.policy.shown import Shown
 from strongroom.policy.standing import Standing, standing_user_data
 from strongroom.signer.configuration import Configuration, Officers
@@ -142,24 +142,26 @@ class Standings:
         with wallet.lock:
             if not wallet.is_known:
                 return roster_of(wallet.order, {})
-            active, following = _rosters(wallet)
-            return active if self._is(active) or not self._is(following) else following
+            active, following = _measurements(_of(wallet))
+            arrives = not self._is(wallet, active) and self._is(wallet, following)
+            return roster_of(wallet.order, following if arrives else active)
 
     def place(self, wallet: Wallet) -> Place:
         with wallet.lock:
             if not wallet.is_known:
                 return "serving"
-            active, following = _rosters(wallet)
-            if self._is(active):
-                standing = _of(wallet)
+            standing = _of(wallet)
+            active, following = _measurements(standing)
+            if self._is(wallet, active):
                 return "serving" if standing.release.since(self._name) <= standing.held else "arriving"
-            return "arriving" if self._is(following) else "left"
+            return "arriving" if self._is(wallet, following) else "left"
 
-    def _is(self, roster: Roster) -> bool:
-        """Whether what a roster says of this name is this very process: its configuration differs in every release."""
-        member = roster.member(self._name)
+    def _is(self, wallet: Wallet, measurements: Mapping[str, Measured]) -> bool:
+        """Whether what these, or else the order, say of this name is this very process: its configuration differs in
+        every release."""
+        member = wallet.order.member(self._name)
         name = "pcr16" if member.root == "nitro" else "configuration"
-        return member.measurements[name] == self._registers[name]
+        return measurements.get(self._name, member.measurements)[name] == self._registers[name]
 
     def inherited(self, wallet: Wallet) -> bool:
         """Whether this process holds the end of a predecessor."""
@@ -170,10 +172,13 @@ class Standings:
         place = self.place(wallet)
         if place == "arriving":
             raise Refusal("not_in_office", f"this {self._name} has not taken its predecessor's place yet")
-        self.require_not_left(wallet)
+        self._require_not_left(place)
 
     def require_not_left(self, wallet: Wallet) -> None:
-        if self.place(wallet) == "left":
+        self._require_not_left(self.place(wallet))
+
+    def _require_not_left(self, place: Place) -> None:
+        if place == "left":
             raise Refusal("not_in_office", f"another release of {self._name} is in office for this wallet")
 
     def test_message(self, wallet: Wallet, release: bytes, signers: tuple[str, ...], now: int) -> bytes:
@@ -258,12 +263,11 @@ def _verify_activation(wallet: Wallet, standing: Standing, directive: Directive,
         raise Refusal("release_refused", "the wallet's key did not sign the test of this release")
 
 
-def _rosters(wallet: Wallet) -> tuple[Roster, Roster]:
-    """By the active release, and by the one that waits."""
-    standing = _of(wallet)
+def _measurements(standing: Standing) -> tuple[Mapping[str, Measured], Mapping[str, Measured]]:
+    """By the active release, and by the one that waits; what neither names is the order's."""
     active = standing.release.measurements
     following = {} if standing.arriving is None else dict(standing.arriving[0].members)
-    return roster_of(wallet.order, active), roster_of(wallet.order, {**active, **following})
+    return active, {**active, **following}
 
 
 def _of(wallet: Wallet) -> Standing:
