@@ -82,7 +82,7 @@ reproduce: setup  ## builds the enclave's image in two folders and compares: min
 
 .PHONY: test
 test: setup $(if $(ARGS),,rust)  ## every test that needs no hardware (make test ARGS="tests/house -x": these alone)
-	@$(if $(ARGS),python -m pytest $(ARGS),infra/tests)
+	@$(if $(ARGS),python -m pytest $(ARGS),python -m infra.tests)
 
 # Its vectors, and what needs no interpreter. One profile with lint's clippy, so that what both build is built once.
 CARGO := --locked --manifest-path native/Cargo.toml
