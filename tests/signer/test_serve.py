@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -185,6 +186,13 @@ def test_many_peers_are_served_at_once(connect: Connect) -> None:
 def test_an_answer_that_is_too_large_is_a_refusal(tmp_path: Path) -> None:
     with serving(tmp_path, lambda payload: bytes(frame.MAX_FRAME + 1), PORT) as connect:
         refused("oversized_frame", frame.decode_answer, ask(greeted(connect), cbor.encode([1, "status", {}])))
+
+
+def test_signers_that_are_woken_do_not_push_the_relay_aside(tmp_path: Path) -> None:
+    """It has the others to write to first."""
+    with serving(tmp_path, lambda payload: bytes((os.sched_getscheduler(0),)), PORT) as connect:
+        assert ask(greeted(connect), b"how") == bytes((os.SCHED_BATCH,))
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_what_is_being_answered_at_the_end_is_answered(tmp_path: Path) -> None:
