@@ -178,8 +178,8 @@ def _set_timeout(connection: socket.socket, option: int, seconds: float) -> None
 def _let_wakers_go_on() -> None:
     """For this thread and those it starts: once woken they wait for a free processor, and push nobody aside.
 
-    Linux wakes a socket's reader on its writer's processor and lets it go first: a relay that writes to two signers would
-    come to the second only when the first has answered (docs/adr/0008-hot-path.md). Batch threads do not preempt,
+    Linux wakes a socket's reader on its writer's processor and lets it go first: a relay that writes to two signers
+    would come to the second only when the first has answered (docs/adr/0008-hot-path.md). Batch threads do not preempt,
     sched(7), and lose nothing else; where the call is refused, only time is lost.
     """
     with contextlib.suppress(OSError):
