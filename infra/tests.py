@@ -23,6 +23,8 @@ PATIENCE: Final = 30 * 60
 """Seconds for a run. What takes longer hangs: it is interrupted, and says where it was."""
 
 GRACE: Final = 60
+MOST_FAILURES: Final = 25
+"""Of a run. Where no cluster starts, each of hundreds of tests would wait for it."""
 
 
 def main() -> int:
@@ -38,7 +40,7 @@ def main() -> int:
 
 
 def _pytest(*arguments: str, said: int | None, session: bool) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest", *arguments]
+    command = [sys.executable, "-m", "pytest", f"--maxfail={MOST_FAILURES}", *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=session
     )
