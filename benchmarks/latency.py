@@ -36,6 +36,7 @@ def measure(served: Served, scheme: str, threshold: int, floor: Line | None) -> 
     wallet, requester, line = served.wallet(scheme, threshold), served.requester(), served.line()
     shares = run_dkg(scheme, threshold, served.size)[:threshold]
     requests: list[float] = []
+    laps: dict[str, list[float]] = {}
     critical: list[float] = []
     floors: list[float] = []
     warming = [served.request(wallet, requester) for _ in range(2)]
@@ -43,13 +44,20 @@ def measure(served: Served, scheme: str, threshold: int, floor: Line | None) -> 
     gc.disable()
     for _ in range(BLOCKS):
         bodies = [served.request(wallet, requester) for _ in range(EACH + WARM_UP)]
-        requests += [line.post(body) for body in bodies][WARM_UP:]
+        for place, body in enumerate(bodies):
+            spent = line.post(body)
+            if place >= WARM_UP:
+                requests.append(spent)
+                for name, each in line.laps.items():
+                    laps.setdefault(name, []).append(each)
         critical += [bare.critical_path(scheme, shares) for _ in range(EACH + WARM_UP)][WARM_UP:]
         if floor is not None:
             floors += [floor.post(question(body, trips, threshold), PATH) for body in bodies][WARM_UP:]
         gc.collect()
     gc.enable()
-    return _rows(f"{scheme} {threshold}-of-{served.size}", scheme, requests, critical, floors)
+    name = f"{scheme} {threshold}-of-{served.size}"
+    rows = _rows(name, scheme, requests, critical, floors)
+    return rows + [plain(f"{name}: of it {lap}", median(spent), "ms") for lap, spent in laps.items()]
 
 
 def _rows(name: str, scheme: str, requests: list[float], critical: list[float], floors: list[float]) -> list[Row]:

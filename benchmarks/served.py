@@ -108,6 +108,9 @@ class Line:
 
     def __init__(self, port: int, key: str) -> None:
         self.port, self.key = port, key
+        self.laps: dict[str, float] = {}
+        """Of the last answer: milliseconds by what the host spent them on."""
+
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
@@ -120,4 +123,6 @@ class Line:
         spent = (time.perf_counter() - begin) * 1000
         if answer.status >= 300:
             raise RuntimeError(f"{answer.status}: {content[:300]!r}")
+        told = [each.split(";dur=") for each in answer.getheader("Server-Timing", "").split(", ") if each]
+        self.laps = {name: float(spent_on) for name, spent_on in told}
         return spent

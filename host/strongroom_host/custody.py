@@ -21,6 +21,7 @@ from strongroom.policy.document import Policy
 from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wallet.order import SignedOrder
 from strongroom.wire import cbor
+from strongroom_host import timing
 from strongroom_host.broadcasting import Chains
 from strongroom_host.directing import Directed, Directing
 from strongroom_host.gathering import Asked, Gathered, Gathering
@@ -141,6 +142,7 @@ class Custody:
 
     def submit(self, submission: Submission) -> tuple[Request, bool]:
         """The request after it was signed, and broadcast where its chain is known; whether it is new."""
+        timing.lap("read")
         intent = Intent.decode(submission.intent)
         with self._alone(intent.request.hex()):
             try:
@@ -237,8 +239,10 @@ class Custody:
         directed = self.directing.of(wallet)
         try:
             policy = directed.policy(intent.policy)
+            timing.lap("look")
             shown = self._shown(policy, intent, submission, recorded=reserved.recorded)
             judged = _judge(wallet, directed, intent, submission.signature, shown)
+            timing.lap("judge")
             self._require_replacement(wallet, intent)
             task = replace(self._task(wallet, intent, submission, judged), shown=shown)
             if shown != NOTHING and not reserved.recorded:
@@ -267,8 +271,10 @@ class Custody:
             problem = Problem(Refusal("internal", "the host failed; its log says why"))
             reserved.failed(problem, last_left=reserved.request.state == "unknown")
             raise
+        timing.lap("combine")
         finished = finish(intent, wallet.body.keys, signed.signatures)
         reserved.signed(signed, finished, durable=self.chains.broadcasts(reserved.request))
+        timing.lap("record")
         return self.chains.broadcast(reserved.request)
 
     def _shown(self, policy: Policy, intent: Intent, submission: Submission, *, recorded: bool) -> Shown:

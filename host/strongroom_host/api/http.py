@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from strongroom.errors import Refusal
+from strongroom_host import timing
 from strongroom_host.problems import MEDIA_TYPE, Problem, members
 
 _log = logging.getLogger(__name__)
@@ -75,10 +76,17 @@ def install(app: Flask, key_hashes: Sequence[bytes]) -> None:
 
     @app.before_request
     def check() -> None:
+        timing.begin()
         if request.path not in OPEN_PATHS:
             authorize(key_hashes)
         if request.method == "POST":
             read_json()
+
+    @app.after_request
+    def tell_time(response: Response) -> Response:
+        if (laps := timing.end("answer")) is not None:
+            response.headers[timing.HEADER] = laps
+        return response
 
     app.register_error_handler(Refusal, lambda refusal: answer(Problem(refusal)))
     app.register_error_handler(Problem, answer)

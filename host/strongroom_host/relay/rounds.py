@@ -16,6 +16,7 @@ from strongroom.errors import Refusal
 from strongroom.wire import cbor
 from strongroom.wire.fields import Fields, pair_item
 from strongroom.wire.frame import encode_request
+from strongroom_host import timing
 from strongroom_host.connection import Connection, exchange
 from strongroom_host.relay.beside import Beside
 from strongroom_host.signers import Signers
@@ -147,7 +148,9 @@ class _Run:
         beside = {name: each for name, each in plan.others.items() if name in self._lines} if trip == 1 else {}
         jobs = [(self._lines[name], request) for name, request in (*requests.items(), *beside.items())]
         self._alive.update(requests)
+        timing.lap("relay")
         payloads = exchange(jobs, deadline, self._during(trip))
+        timing.lap(f"trip-{trip}")
         steps: dict[str, _Step] = {}
         refusals: dict[str, Refusal] = {}
         for name, payload in zip(beside, payloads[len(requests) :], strict=True):

@@ -14,6 +14,7 @@ from strongroom.errors import Refusal
 from strongroom.intent.intent import Intent
 from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wire import cbor
+from strongroom_host import timing
 from strongroom_host.relay.blame import wrong_contributions
 from strongroom_host.relay.relay import MENDABLE, Group, Job, Relay
 from strongroom_host.relay.rounds import CeremonyFailed, Last, Route
@@ -106,6 +107,7 @@ def sign(relay: Relay, task: Task, reservation: Reservation, *, timeout: float =
             candidates.learn(chosen, failed.refusals)
         else:
             last_left = True
+            timing.lap("relay")
             try:
                 return Signed(_combine(task, ceremony, chosen, lasts), chosen, attempt)
             except Refusal as refusal:
