@@ -319,6 +319,7 @@ class Custody:
             intent_signature=submission.signature,
             to_sign=judged.to_sign,
             preferred=preferred,
+            replaces=intent.replaces is not None,
         )
 
     @contextmanager

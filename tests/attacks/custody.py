@@ -222,6 +222,7 @@ class Custody:
         task = Task(
             self.group(wallet), order.scheme, order.threshold, wallet.body.package, intent.encode(), intent.intent_id,
             self.approve(intent), tuple(to_sign), preferred, route, tuple(approvals),
+            replaces=intent.replaces is not None,
         )  # fmt: skip
         return sign(self.relay, task, Unreserved())
 

@@ -11,7 +11,6 @@ from strongroom import schemes
 from strongroom.chains.effects import ToSign
 from strongroom.channel import bundle
 from strongroom.errors import Refusal
-from strongroom.intent.intent import Intent
 from strongroom.policy.shown import NOTHING, Shown
 from strongroom.wire import cbor
 from strongroom_host import timing
@@ -32,7 +31,9 @@ LATE: Final = 10.0
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be signed by whom. to_sign: as `strongroom.intent.judge` gave it. preferred: the set to try first."""
+    """What is to be signed by whom. to_sign: as `strongroom.intent.judge` gave it. preferred: the set to try first.
+
+    replaces: whether the intent names another that it replaces."""
 
     group: Group
     scheme: str
@@ -46,6 +47,7 @@ class Task:
     route: Route | None = None
     approvals: tuple[bytes, ...] = ()
     shown: Shown = NOTHING
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def _job(
         route=task.route,
         others=others,
         wanted=wanted,
-        behind=FOLLOWING | (REPLACING if Intent.decode(task.intent).replaces is not None else set()),
+        behind=FOLLOWING | REPLACING if task.replaces else FOLLOWING,
     )
 
 
