@@ -81,8 +81,9 @@ reproduce: setup  ## builds the enclave's image in two folders and compares: min
 	@STRONGROOM_REPRODUCE=1 python -m pytest tests/image
 
 .PHONY: test
+# ENCLAVE=1: builds what the enclave tier boots meanwhile, and ends with that tier: a quarter of an hour more the first time.
 test: setup $(if $(ARGS),,rust)  ## every test that needs no hardware (make test ARGS="tests/house -x": these alone)
-	@$(if $(ARGS),python -m pytest $(ARGS),python -m infra.tests)
+	@$(if $(ARGS),python -m pytest $(ARGS),python -m infra.tests $(if $(ENCLAVE),--enclave))
 
 # Its vectors, and what needs no interpreter. One profile with lint's clippy, so that what both build is built once.
 CARGO := --locked --manifest-path native/Cargo.toml

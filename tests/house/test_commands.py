@@ -52,10 +52,12 @@ class Checkout:
 
 
 def test_ci_runs_both_checks_and_ends_with_pytests_own_line(tmp_path: Path) -> None:
-    assert Checkout(tmp_path, fails="").run() == (0, "12 passed", ["lint", "aws", "test"])
+    assert Checkout(tmp_path, fails="").run() == (0, "12 passed", ["lint", "aws", "test", "ENCLAVE=1"])
 
 
-@pytest.mark.parametrize(("fails", "asked"), [("lint", ["lint"]), ("test", ["lint", "aws", "test"])])
+@pytest.mark.parametrize(
+    ("fails", "asked"), [("lint", ["lint"]), ("test ENCLAVE=1", ["lint", "aws", "test", "ENCLAVE=1"])]
+)
 def test_ci_hides_no_failure(tmp_path: Path, fails: str, asked: list[str]) -> None:
     status, _, made = Checkout(tmp_path, fails).run()
     assert status != 0
