@@ -17,6 +17,7 @@ from eth_account import Account
 from strongroom.chains.evm import Transaction
 from strongroom.errors import Refusal
 from strongroom.policy.terms import Window
+from strongroom.wallet.certificate import Body
 from strongroom_client import messages, policies, transactions, wallets
 from strongroom_client.api import Json
 from strongroom_client.cluster import HOST, Cluster
@@ -136,6 +137,34 @@ def test_a_limit_over_time_with_a_witness_and_one_signer_down(clusters: Clusters
     with pytest.raises(Refusal) as raised:
         ask("four")
     assert raised.value.code == "policy_velocity"
+
+
+def test_a_restarted_journal_joins_for_every_wallet_before_another_signer_is_lost(clusters: Clusters) -> None:
+    """One wallet's request finds the restart; the other's journal must not wait for a payment of its own, when those
+    that it has to hear may be gone."""
+    cluster = clusters(enclaves=2, hsms=1, witnesses=1, chain=False)
+    one, other = (cluster.create_wallet(ED25519).body for _ in range(2))
+
+    def sign_with(wallet: Body, text: str, *chosen: str) -> list[str]:
+        with cluster.api() as api:
+            return list(messages.sign(api, wallet, text, cluster.requester(), chosen)[2]["signers"])
+
+    for wallet in (one, other):
+        sign_with(wallet, "before")
+    cluster.restart("hsm-1")
+    assert sign_with(one, "it is noticed", "enclave-1", "hsm-1") == ["enclave-1", "hsm-1"]
+    deadline = time.monotonic() + 60
+    while not _joined(cluster, other.wallet, "hsm-1"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    cluster.kill("enclave-1")
+    assert sign_with(other, "without the first") == ["enclave-2", "hsm-1"]
+
+
+def _joined(cluster: Cluster, wallet: bytes, name: str) -> bool:
+    with cluster.api() as api:
+        (found,) = (each for each in api.journals(wallet.hex())["journals"] if each["name"] == name)
+    return found["journal"] is not None and bool(found["journal"]["joined"])
 
 
 def test_larger_cluster(clusters: Clusters) -> None:

@@ -90,7 +90,7 @@ class Relay:
         """The ceremony's id and every participant's last step. Raises CeremonyFailed for what cannot be mended."""
         last_left = relinked = levelled = False
         if job.group.wallet is not None and job.kind == "sign":
-            self._warmer.used(job.group.order, job.group.names, partial(self.warm, job.group))
+            self._warmer.used(job.group.order, job.group.everyone, partial(self.warm, job.group))
         for mending in range(MOST_MENDINGS + 1):
             began = time.monotonic()
             try:
@@ -248,13 +248,16 @@ class Relay:
         group.after_load(partial(self.ask, name), name)
 
     def warm(self, group: Group, name: str, since: float) -> None:
-        """Gives a restarted signer share, channels and pairings of a wallet. Raises Refusal, CeremonyFailed."""
+        """Gives a restarted signer share, channels and pairings of a wallet, and has its journal hear the others while
+        they are there: restarts that add up leave nobody who has joined. Raises Refusal, CeremonyFailed."""
         self._once.do(("load", group.order, name), since, partial(self.load, group, name))
-        peers = [peer for peer in group.names if peer != name]
-        for peer in peers:
-            self.handshakes.open(group.order, [(peer, name)], since)
-        if schemes.suite(group.signed.order.scheme).pairwise:
-            for peer in peers:
+        for peer in group.everyone:
+            if peer != name:
+                self.handshakes.open(group.order, [(peer, name)], since)
+        if group.journals:
+            self._once.do(("join", group.order, name), since, partial(self.keeper.join, group, name))
+        if name in group.names and schemes.suite(group.signed.order.scheme).pairwise:
+            for peer in (each for each in group.names if each != name):
                 pair = group.pair(name, peer)
                 self._once.do(("pair", group.order, pair), since, partial(self.pair, group, pair))
 

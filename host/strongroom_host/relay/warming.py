@@ -1,7 +1,8 @@
 """After a signer's restart: what its wallets need is set up ahead, before a request has to wait for it.
 
-The pairwise state of DKLs23 is never sealed, and costs 0.4 s of CPU for each pair. Wallets that were used lately are
-warmed in one background thread; a wallet that is not among them is set up by its next request.
+The pairwise state of DKLs23 is never sealed, and costs 0.4 s of CPU for each pair; a journal that was restarted
+acknowledges nothing before it has heard the others, who may be gone when a payment comes. Wallets that were used lately
+are warmed in one background thread; a wallet that is not among them is set up by its next request.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Warmer:
         self._guard = threading.Lock()
 
     def used(self, order: bytes, names: tuple[str, ...], warm: Warm) -> None:
-        """A wallet took part in a ceremony. names: its roster."""
+        """A wallet took part in a ceremony. names: its signers and witnesses."""
         self._used[order] = (time.monotonic(), names, warm)
 
     def restarted(self, name: str, since: float) -> None:
