@@ -10,6 +10,7 @@ The rules, in the order in which they are applied; only then is an address shown
  5. Each answer is evidence that leads to the roster's root for that signer, at our clock       evidence_*
  6. Each is bound to our nonce, the hash of this very body, and its epoch               evidence_nonce, _binding
  7. Each program is the one the roster pins, or the wallet's active release            evidence_measurement
+ 8. No two enclaves run on one instance (PCR4), which no roster has to pin               evidence_measurement
 
 The address is computed here from the verified key; what the host calls the address is compared, never shown.
 """
@@ -135,7 +136,23 @@ def check_answers(
             continue
         document = unhex(by_name[member.name], "document")
         statements.append((member, check_evidence(document, member, order.mode, nonce, user_data, at)))
+    # 8
+    require_instances(statements)
     return Verified(body, tuple(statements), nonce, at)
+
+
+def require_instances(statements: Sequence[tuple[Member, Statement]]) -> None:
+    """An instance that replaces a lost one has another PCR4 than the roster's officers knew; whoever gets at one
+    instance must not reach two shares."""
+    seen: dict[bytes, str] = {}
+    for member, statement in statements:
+        instance = statement.measurements.get("pcr4")
+        if instance is None:
+            continue
+        if instance in seen:
+            names = (seen[instance], member.name)
+            raise Refusal("evidence_measurement", f"{names[0]} and {names[1]} are on one instance", culprits=names)
+        seen[instance] = member.name
 
 
 def check_evidence(document: bytes, member: Member, mode: Mode, nonce: bytes, user_data: bytes, at: int) -> Statement:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from strongroom.errors import Refusal
+from strongroom.evidence.statement import Statement
 from strongroom.wallet.certificate import Certificate, attested_user_data, certificate_hash, wallet_id
+from strongroom.wallet.order import Member
 from strongroom_client import keyfiles, officers, orders, wallets
 from tests.client.custody import Custody, no_passphrase, signed_order
 from tests.native import driver
@@ -31,6 +33,25 @@ def test_honest_wallet_is_shown(custody: Custody) -> None:
     verified = verify(custody)
     assert verified.address == custody.body.address
     assert [member.name for member, _ in verified.statements] == ["enclave-1", "enclave-2", "enclave-3"]
+
+
+def test_two_enclaves_on_one_instance(custody: Custody) -> None:
+    """Whether the roster pins PCR4 or not: whoever gets at that instance reaches two shares."""
+
+    def on(*instances: bytes | None) -> list[tuple[Member, Statement]]:
+        made = []
+        for (member, statement), instance in zip(verify(custody).statements, instances, strict=True):
+            measured = {name: value for name, value in statement.measurements.items() if name != "pcr4"}
+            measured |= {} if instance is None else {"pcr4": instance}
+            made.append((member, dataclasses.replace(statement, measurements=measured)))
+        return made
+
+    one, two = b"\1" * 48, b"\2" * 48
+    wallets.require_instances(on(one, two, None))
+    wallets.require_instances(on(None, None, one))  # what is no enclave has none
+    with pytest.raises(Refusal) as raised:
+        wallets.require_instances(on(one, two, one))
+    assert (raised.value.code, raised.value.culprits) == ("evidence_measurement", ("enclave-1", "enclave-3"))
 
 
 def test_every_verification_draws_its_own_nonce(custody: Custody) -> None:
