@@ -280,7 +280,9 @@ class Listen:
                 lambda: Link(self._pins), sock, ssl=self._context, ssl_handshake_timeout=SECONDS
             )
         except OSError as error:
-            _log.warning("not a signer: %s", error)
+            # A balancer that only looks whether somebody listens is no news.
+            level = logging.WARNING if isinstance(error, ssl.SSLError) else logging.DEBUG
+            _log.log(level, "not a signer: %s", error)
             sock.close()
 
 

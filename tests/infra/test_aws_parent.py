@@ -22,9 +22,11 @@ import yaml
 
 from infra.aws import bundle
 from infra.enclave.parent import parent
+from infra.link import link
 from strongroom_enclave.credentials import Credentials, from_file
 from tests.conftest import ROOT
 from tests.infra.aws import configuration
+from tests.infra.link import certificate
 
 PARENT = bundle.PARENT
 REVIEWER = ROOT / "infra" / "systemd"
@@ -67,35 +69,69 @@ def test_a_configuration_that_no_signer_takes_is_not_bundled(
     assert "bad_configuration" in capsys.readouterr().err and not output.exists()
 
 
+def test_a_bundle_takes_the_certificates_of_a_link_and_no_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, config, output = tmp_path / "enclave.eif", configuration(tmp_path / "signer.json"), tmp_path / "bundle"
+    image.write_bytes(b".eif")
+    own, host = certificate(tmp_path, "enclave-a"), certificate(tmp_path, "host")
+    given = ["--image", str(image), "--config", str(config), "-o", str(output)]
+    assert bundle.main([*given, "--certificate", str(own), "--pin", str(host)]) == 0
+    with tarfile.open(output) as archive:
+        held = {name: archive.extractfile(f"parent/link/{name}") for name in ("own.crt", "host.crt")}
+        assert [file and file.read() for file in held.values()] == [own.read_bytes(), host.read_bytes()]
+    output.unlink()
+    both = tmp_path / "both.pem"
+    both.write_bytes(own.with_suffix(".key").read_bytes() + own.read_bytes())
+    for wrong in (["--certificate", str(own)], ["--certificate", str(both), "--pin", str(host)]):
+        assert bundle.main([*given, *wrong]) == 1
+        assert "bad_file" in capsys.readouterr().err and not output.exists()
+
+
 # --- Installing ---
+
+HOST = "vpce-0a1b-2c3d.vpce-svc-0f1e.eu-central-1.vpce.amazonaws.com"
+
+
+def install(folder: Path, *arguments: str, certificates: bool = True) -> tuple[int, Path]:
+    """The exit code, and the root folder after the bundle's installer ran, with stand-ins for what touches the
+    machine."""
+    source, tools, root = folder / "parent", folder / "tools", folder / "root"
+    public = {"own.crt": b"own", "host.crt": b"host"} if certificates else {}
+    made = bundle.bundle(b".eif", configuration(folder / "signer.json").read_bytes(), public)
+    with tarfile.open(fileobj=io.BytesIO(made)) as archive:
+        archive.extractall(folder, filter="data")
+    tools.mkdir()
+    for name in ("useradd", "getent", "systemctl"):
+        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{folder}/ran\n')
+        (tools / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "STRONGROOM_ROOT": str(root)}
+    command = [str(source / "install"), *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode, root
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A root folder after the bundle's installer ran, with stand-ins for what touches the machine."""
-    source, tools, root = tmp_path / "parent", tmp_path / "tools", tmp_path / "root"
-    made = bundle.bundle(b".eif", configuration(tmp_path / "signer.json").read_bytes())
-    with tarfile.open(fileobj=io.BytesIO(made)) as archive:
-        archive.extractall(tmp_path, filter="data")
-    tools.mkdir()
-    for name in ("useradd", "getent", "systemctl"):
-        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{tmp_path}/ran\n')
-        (tools / name).chmod(0o755)
-    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "STRONGROOM_ROOT": str(root)}
-    command = [str(source / "install"), "--region", "eu-central-1"]
-    subprocess.run(command, env=environment, check=True)
+    """As on a parent whose host is elsewhere."""
+    status, root = install(tmp_path, "--region", "eu-central-1", "--host", HOST)
+    assert status == 0
     return root
 
 
+def _enabled(folder: Path) -> set[str]:
+    return set((folder / "ran").read_text().split("enable --now")[1].split())
+
+
 def test_everything_is_put_where_its_unit_looks(installed: Path, tmp_path: Path) -> None:
-    assert not [path for path in installed.rglob("*") if path.is_file() and b"@REGION@" in path.read_bytes()]
+    texts = [path.read_bytes() for path in installed.rglob("*") if path.is_file()]
+    assert not [text for text in texts if b"@REGION@" in text or b"@HOST@" in text]
     proxy = yaml.safe_load((installed / "etc/strongroom/vsock-proxy.yaml").read_text())
     assert proxy == {"allowlist": [{"address": "kms.eu-central-1.amazonaws.com", "port": 443}]}
     unit = (installed / "etc/systemd/system/strongroom-vsock-proxy.service").read_text()
     assert "8000 kms.eu-central-1.amazonaws.com 443" in unit
-    for name in ("credentials", "enclave", "parent"):
+    for name in ("credentials", "enclave", "link", "parent"):
         assert (installed / "usr/libexec/strongroom" / name).stat().st_mode & 0o111
-    enabled = set((tmp_path / "ran").read_text().split("enable --now")[1].split())
+    enabled = _enabled(tmp_path)
     units = {path.name for path in (PARENT / "units").iterdir()}
     assert units - enabled == {"strongroom-host.service"}, "the host is configured by hand"
     assert enabled - units == {"nitro-enclaves-allocator.service"}
@@ -106,7 +142,7 @@ def test_the_parents_server_takes_what_its_unit_gives_it(installed: Path) -> Non
     [command] = re.findall(r"ExecStart=(.*)", unit)
     program, *arguments = command.split()
     given = parent._parser().parse_args(arguments)
-    assert (installed / program.removeprefix("/")).read_bytes() == bundle.SERVER.read_bytes()
+    assert (installed / program.removeprefix("/")).read_bytes() == bundle.PROGRAMS["parent"].read_bytes()
     assert (given.configuration, given.credentials) == (
         Path("/etc/strongroom/signer.json"),
         Path("/run/strongroom/credentials.json"),
@@ -119,6 +155,41 @@ def test_the_parents_server_takes_what_its_unit_gives_it(installed: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("end", ["dial", "listen"])
+def test_each_end_of_a_link_takes_what_its_unit_gives_it(installed: Path, end: str) -> None:
+    folder = REVIEWER if end == "listen" else installed / "etc/systemd/system"
+    unit = (folder / f"strongroom-link-{end}.service").read_text()
+    [command] = re.findall(r"ExecStart=(.*)", unit)
+    [(secret, where)] = re.findall(r"LoadCredential=(.*):(.*)", unit)
+    program, *arguments = command.replace("${CREDENTIALS_DIRECTORY}", "/credentials").split()
+    given = link._parser().parse_args(arguments)
+    assert program == "/usr/libexec/strongroom/link" and given.end == end
+    assert given.key == Path("/credentials") / secret
+    if end == "dial":
+        assert (given.host, given.signer) == (f"{HOST}:5443", "vsock:16:5000")
+        for path in (given.pin, given.certificate):
+            assert (installed / str(path).removeprefix("/")).exists()
+        [template] = (
+            yaml.safe_load((PARENT.parent / "signer.yaml").read_text())["Resources"][each]
+            for each in ["LaunchTemplate"]
+        )
+        script = template["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"][0]
+        assert f">{where}\n" in script
+    else:
+        assert f"RuntimeDirectory={given.sockets.name}\nRuntimeDirectoryMode=0700" in unit
+
+
+def test_without_a_host_elsewhere_there_is_no_link(tmp_path: Path) -> None:
+    status, root = install(tmp_path, "--region", "eu-central-1", "--host", "", certificates=False)
+    assert status == 0 and not (root / "etc/strongroom/link").exists()
+    assert "strongroom-link-dial.service" not in _enabled(tmp_path)
+
+
+def test_a_link_without_certificates_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    status, root = install(tmp_path, "--region", "eu-central-1", "--host", HOST, certificates=False)
+    assert status == 2 and not root.exists() and not (tmp_path / "ran").exists()
+
+
 def test_an_enclave_fits_into_what_the_allocator_gives() -> None:
     given = yaml.safe_load((PARENT / "allocator.yaml").read_text())
     program = (PARENT / "libexec/enclave").read_text()
@@ -127,10 +198,20 @@ def test_an_enclave_fits_into_what_the_allocator_gives() -> None:
     assert "debug" not in program.replace("Never in debug mode", "")
 
 
-@pytest.mark.parametrize("region", ["", "eu-central-1; rm -rf /", "EU", "@REGION@"])
-def test_a_region_that_is_none(region: str) -> None:
-    done = subprocess.run([PARENT / "install", "--region", region], capture_output=True, check=False)
-    assert done.returncode == 2
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("", ""),
+        ("eu-central-1; rm -rf /", ""),
+        ("EU", ""),
+        ("@REGION@", ""),
+        ("eu-central-1", "a/b"),
+        ("eu-central-1", "a b"),
+    ],
+)
+def test_a_region_or_a_host_that_is_none(tmp_path: Path, region: str, host: str) -> None:
+    assert install(tmp_path, "--region", region, "--host", host)[0] == 2
+    assert not (tmp_path / "ran").exists()
 
 
 def test_units_are_what_systemd_takes(installed: Path) -> None:

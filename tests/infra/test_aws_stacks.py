@@ -98,7 +98,7 @@ def test_a_parent_can_run_enclaves_and_gives_nobody_its_credentials() -> None:
         data["MetadataOptions"]["HttpTokens"] == "required" and data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
     )
     assert all(not each["AssociatePublicIpAddress"] for each in data["NetworkInterfaces"])
-    script = data["UserData"]["Fn::Base64"]["Fn::Sub"]
+    script, _ = data["UserData"]["Fn::Base64"]["Fn::Sub"]
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
     assert script.index("sha256sum --check") < script.index("tar --extract") < script.index("parent/install")
 
@@ -113,6 +113,7 @@ def test_there_is_no_way_out_but_the_endpoints() -> None:
     kinds = {each["Type"] for each in stack("signer.yaml")["Resources"].values()}
     assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route", "AWS::EC2::EIP"}
     endpoints = resources("signer.yaml", "AWS::EC2::VPCEndpoint")
+    assert endpoints.pop("LinkEndpoint")["ServiceName"] == {"Ref": "HostService"}
     assert {each["ServiceName"]["Fn::Sub"].rpartition(".")[2] for each in endpoints.values()} == {
         "kms",
         "logs",
@@ -129,6 +130,38 @@ def test_there_is_no_way_out_but_the_endpoints() -> None:
         "kms:GetKeyPolicy",
         "kms:ListGrants",
     }, "what the enclave asks for, and nothing else"
+
+
+def test_nothing_comes_in_to_a_parent() -> None:
+    """The link too is dialled from there."""
+    ingress = resources("signer.yaml", "AWS::EC2::SecurityGroupIngress").values()
+    assert {each["GroupId"]["Ref"] for each in ingress} == {"EndpointGroup", "LinkGroup"}
+    groups = resources("signer.yaml", "AWS::EC2::SecurityGroup")
+    assert not [name for name, each in groups.items() if "SecurityGroupIngress" in each]
+
+
+def test_a_parent_reads_the_key_of_its_own_link_and_no_other_parameter() -> None:
+    [policy] = resources("signer.yaml", "AWS::IAM::RolePolicy").values()
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "ssm:GetParameter"
+    assert statement["Resource"]["Fn::Sub"].endswith(":parameter/strongroom/${SignerName}/link-key")
+    script, _ = resources("signer.yaml", "AWS::EC2::LaunchTemplate")["LaunchTemplate"]["LaunchTemplateData"][
+        "UserData"
+    ]["Fn::Base64"]["Fn::Sub"]
+    assert "--name /strongroom/${SignerName}/link-key" in script and script.index("umask 077") < script.index(
+        "link.key"
+    )
+
+
+def test_the_way_in_to_the_host_is_for_named_accounts() -> None:
+    [balancer] = resources("link.yaml", "AWS::ElasticLoadBalancingV2::LoadBalancer").values()
+    assert balancer["Scheme"] == "internal"
+    [service] = resources("link.yaml", "AWS::EC2::VPCEndpointService").values()
+    assert service["AcceptanceRequired"] is True
+    [permissions] = resources("link.yaml", "AWS::EC2::VPCEndpointServicePermissions").values()
+    assert permissions["AllowedPrincipals"] == {"Ref": "SignerPrincipals"}
+    [group] = resources("link.yaml", "AWS::EC2::SecurityGroup").values()
+    assert "SecurityGroupIngress" not in group
 
 
 # --- What wakes somebody ---

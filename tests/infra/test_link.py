@@ -27,9 +27,9 @@ def python(request: pytest.FixtureRequest) -> str:
     """This one, and the one of Amazon Linux 2023."""
     if request.param == "this":
         return sys.executable
-    found = shutil.which(request.param)
+    found = shutil.which("python3.9")
     if found is None or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode != 0:
-        pytest.skip(f"no {request.param} here")
+        pytest.skip("no python3.9 here")
     return found
 
 
