@@ -1,4 +1,4 @@
-//! What the operating system knows of this process: its number, its randomness, its core dumps.
+//! What this process has of the operating system: its number, its randomness, its memory.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -36,6 +36,19 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     rand_core::OsRng.try_fill_bytes(&mut bytes).map_err(|_| Fault::NoRandomness)?;
     Ok(bytes)
 }
+
+/// Two arenas for the allocator (mallopt(3)) in place of eight for each processor. A signer's threads compute one after the
+/// other for the most part, and each arena keeps the megabytes of a key generation: an enclave that had made seventy
+/// wallets held 94 MB with two and 105 MB without, at the same speed (`make bench`, footprint).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)]
+pub fn spare_memory() {
+    // SAFETY: it takes plain integers. What it answers is not looked at: without it all is as before.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn spare_memory() {}
 
 /// No core dumps, and no reading of this process's memory by others of the same user (ptrace, /proc/pid/mem).
 #[cfg(target_os = "linux")]

@@ -28,6 +28,7 @@ mod strongroom_native {
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         process::settle();
+        process::spare_memory();
         Ok(())
     }
 }
