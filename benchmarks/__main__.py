@@ -7,7 +7,19 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import approving, dkg, enclave, evidence, footprint, growth, journal, judging, latency, throughput
+from benchmarks import (
+    additions,
+    approving,
+    dkg,
+    enclave,
+    evidence,
+    footprint,
+    growth,
+    journal,
+    judging,
+    latency,
+    throughput,
+)
 from benchmarks.report import Row, write
 from benchmarks.served import Served
 
@@ -27,11 +39,18 @@ ALONE: Mapping[str, Callable[[], list[Row]]] = {
 }
 """Without one."""
 
+CLUSTERS: Mapping[str, Callable[[Path], list[Row]]] = {
+    "additions": additions.run,
+    "growth": growth.run,
+    "enclave": enclave.run,
+}
+"""On clusters of their own, in the folder given."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALONE, *SHARED, "growth", "enclave"]))
-    names = parser.parse_args().names or [*ALONE, *SHARED, "growth", "enclave"]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*ALONE, *SHARED, *CLUSTERS]))
+    names = parser.parse_args().names or [*ALONE, *SHARED, *CLUSTERS]
     for name in names:
         if name in ALONE:
             write(name, ALONE[name]())
@@ -41,10 +60,9 @@ def main() -> None:
                 for name in names:
                     if name in SHARED:
                         write(name, SHARED[name](served))
-        if "growth" in names:
-            write("growth", growth.run(Path(folder)))
-        if "enclave" in names:
-            write("enclave", enclave.run(Path(folder) / "enclave"))
+        for name in names:
+            if name in CLUSTERS:
+                write(name, CLUSTERS[name](Path(folder) / name))
 
 
 if __name__ == "__main__":

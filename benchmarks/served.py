@@ -6,7 +6,9 @@ import http.client
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from strongroom import schemes
 from strongroom.chains import evm
 from strongroom.chains.evm import Transaction
+from strongroom.policy.terms import Window
 from strongroom_client import keyfiles, officers, orders, policies, wallets
 from strongroom_client.cluster import Cluster, Machines, SignerPlan
 from strongroom_client.transactions import sign_intent
@@ -28,7 +31,7 @@ def _no_passphrase() -> bytes:
 
 
 class Served:
-    """enclaves and hsms: how many signers of each kind. Wallets are made once for each (scheme, threshold).
+    """enclaves, hsms, witnesses: how many of each kind. Wallets are made once for each (scheme, threshold).
 
     machines and intercept: the cluster's."""
 
@@ -38,14 +41,21 @@ class Served:
         *,
         enclaves: int,
         hsms: int,
+        witnesses: int = 0,
         machines: Machines | None = None,
         intercept: Callable[[SignerPlan], Path] | None = None,
     ) -> None:
         self.cluster = Cluster(
-            folder, enclaves=enclaves, hsms=hsms, chain=False, machines=machines, intercept=intercept
+            folder,
+            enclaves=enclaves,
+            hsms=hsms,
+            witnesses=witnesses,
+            chain=False,
+            machines=machines,
+            intercept=intercept,
         )
         self._wallets: dict[tuple[str, int], Verified] = {}
-        self._nonce = 0
+        self._nonces: Counter[bytes] = Counter()
 
     def __enter__(self) -> Served:
         self.cluster.__enter__()
@@ -63,18 +73,23 @@ class Served:
     def requester(self) -> Ed25519PrivateKey:
         return keyfiles.load(self.cluster.plan.officers / officers.REQUESTER, _no_passphrase)
 
-    def make_wallet(self, scheme: str, threshold: int) -> Verified:
-        """A new wallet, over HTTP, verified."""
+    def make_wallet(self, scheme: str, threshold: int, *, windows: tuple[Window, ...] = ()) -> Verified:
+        """A new wallet, over HTTP, verified. windows: of rules of transfers; its signers then count by journals."""
         plan, pins = self.cluster.plan, officers.load_pins(self.cluster.plan.officers)
+        policy = policies.load(plan.policy, int(time.time()))
+        if windows:
+            rules = tuple(replace(rule, windows=windows) if rule.kind == "transfer" else rule for rule in policy.rules)
+            policy = replace(policy, rules=rules)
         order = orders.build(
             self.cluster.roster,
-            policies.load(plan.policy, int(time.time())),
+            policy,
             pins,
             mode="simulated",
             scheme=scheme,
             threshold=threshold,
             accept_unaudited=True,
             nonce=secrets.token_bytes(32),
+            witnesses=self.cluster.witnesses if windows else (),
         )
         keys = [keyfiles.load(path, _no_passphrase) for path in officers.officer_files(plan.officers)[: pins.quorum]]
         with self.cluster.api() as api:
@@ -90,9 +105,10 @@ class Served:
         body = wallet.body
         if schemes.suite(body.order.order.scheme).digest:
             policy = body.order.order.policy
-            self._nonce += 1
+            nonce = self._nonces[body.wallet]
+            self._nonces[body.wallet] += 1
             to, chain = evm.parse_address(policy.lists[0].entries[0].address), policy.evm_chain_ids[0]
-            payload = Transaction(chain, self._nonce, GWEI, 2 * GWEI, 21_000, to, 1).encode()
+            payload = Transaction(chain, nonce, GWEI, 2 * GWEI, 21_000, to, 1).encode()
             signed = sign_intent(body, "evm-transaction", payload, requester, chain=f"evm:{chain}")
         else:
             signed = sign_intent(body, "message", secrets.token_hex(16).encode(), requester)
