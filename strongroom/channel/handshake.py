@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from strongroom.channel.session import Channel
 from strongroom.errors import Refusal
+from strongroom.evidence import nitro
 from strongroom.evidence.statement import Statement
 from strongroom.wallet.members import References, boot_key, verify_member
 from strongroom.wire import cbor
@@ -34,7 +35,7 @@ Attest = Callable[[bytes, bytes], bytes]
 @dataclass(frozen=True)
 class Setting:
     """Who speaks with whom, about which order. order: what its members must measure by now. boot: this process's random
-    identifier, 16 bytes."""
+    identifier, 16 bytes. apart: whether two enclaves must be on two instances."""
 
     order: References
     order_id: bytes
@@ -42,6 +43,7 @@ class Setting:
     name: str
     peer: str
     boot: bytes
+    apart: bool = True
 
     def __post_init__(self) -> None:
         self.order.member(self.peer)
@@ -165,6 +167,7 @@ def prove(opened: Opened, message: bytes, attest: Attest, now: int) -> tuple[Pro
     keys = _derive(opened.secret, core, peer, opener=True)
     statement = _verify(setting, evidence, core.nonce, _user_data(1, keys.transcript), now)
     own = attest(peer.nonce, _user_data(0, keys.transcript))
+    _require_apart(setting, own, statement)
     confirm = keys.confirmation(keys.confirm_own, (own, evidence))
     expected = keys.confirmation(keys.confirm_other, (own, evidence))
     return Proven(setting, keys, statement, expected), cbor.encode({"evidence": own, "confirm": confirm})
@@ -176,6 +179,7 @@ def accept(half: Answered, message: bytes, now: int) -> tuple[Channel, bytes]:
     fields.end()
     keys = half.keys
     statement = _verify(half.setting, evidence, half.core.nonce, _user_data(0, keys.transcript), now)
+    _require_apart(half.setting, half.evidence, statement)
     documents = (evidence, half.evidence)
     if not hmac.compare_digest(confirm, keys.confirmation(keys.confirm_other, documents)):
         raise _refused("the peer's confirmation is wrong")
@@ -202,6 +206,15 @@ def _channel(setting: Setting, keys: Keys, statement: Statement, now: int, *, pr
 
 def _verify(setting: Setting, document: bytes, nonce: bytes, user_data: bytes, now: int) -> Statement:
     return verify_member(setting.order, setting.peer, document, nonce=nonce, user_data=user_data, at=now)
+
+
+def _require_apart(setting: Setting, own: bytes, peer: Statement) -> None:
+    """Whoever gets at one instance must not reach two shares. No roster has to pin instances for that."""
+    both_enclaves = setting.order.member(setting.name).root == setting.order.member(setting.peer).root == "nitro"
+    if not (setting.apart and both_enclaves):
+        return
+    if nitro.unverified_registers(own).get("pcr4") == peer.measurements.get("pcr4"):
+        raise Refusal("evidence_measurement", f"{setting.peer} is on this signer's own instance: PCR4 is the same")
 
 
 def _user_data(role: int, transcript: bytes) -> bytes:

@@ -92,13 +92,18 @@ def verify(document: bytes, *, root: TrustRoot, at: int) -> Statement:
         nonce=payload.nonce,
         user_data=payload.user_data,
         public_key=payload.public_key,
-        measurements={f"pcr{index}": value for index, value in sorted(payload.pcrs.items())},
+        measurements=_named(payload.pcrs),
     )
 
 
 def unverified_timestamp(document: bytes) -> int:
     """Unix seconds, as the document says itself: for `--at`, to judge a stored document at its own time."""
     return _parse_payload(cose.parse(document).payload).timestamp
+
+
+def unverified_registers(document: bytes) -> dict[str, bytes]:
+    """Its measurements, as the document says itself: of a document of one's own, or to show them."""
+    return _named(_parse_payload(cose.parse(document).payload).pcrs)
 
 
 def unverified_chain(document: bytes) -> Path:
@@ -127,6 +132,10 @@ def _parse_payload(raw: bytes) -> _Payload:
         user_data=_optional(fields.get("user_data"), "user_data", MAX_USER_DATA),
         nonce=_optional(fields.get("nonce"), "nonce", MAX_NONCE),
     )
+
+
+def _named(pcrs: Mapping[int, bytes]) -> dict[str, bytes]:
+    return {f"pcr{index}": value for index, value in sorted(pcrs.items())}
 
 
 def _module_id(value: cbor.Foreign) -> str:

@@ -192,7 +192,9 @@ class Handover:
 
     def _setting(self, wallet: Wallet, handing: Handing, own: str) -> handshake.Setting:
         peer = LEAVING if own == ARRIVING else ARRIVING
-        return handshake.Setting(handing.roster, handing.identifier, wallet.epoch, own, peer, self._identity.boot)
+        # A next release is started beside the old one.
+        roster, boot = handing.roster, self._identity.boot
+        return handshake.Setting(roster, handing.identifier, wallet.epoch, own, peer, boot, apart=False)
 
 
 def _under_way(wallet: Wallet) -> Handing:

@@ -70,18 +70,36 @@ def test_an_enclave_of_another_root(custody: Custody, tmp_path: Path) -> None:
         refused_as_peer(host, "evidence_root", B, A)
 
 
-@pytest.mark.parametrize("flags", [{"instance": "i-00000000000000000"}, {"nsm": ["--role", "arn:aws:iam::1:role/x"]}])
-def test_an_enclave_with_another_register(custody: Custody, tmp_path: Path, flags: dict[str, Any]) -> None:
-    """The same image and configuration, on another instance (PCR4) or under another role (PCR3)."""
-    with standing_in(custody, B, tmp_path, **flags) as host:
+def test_an_enclave_of_another_role(custody: Custody, tmp_path: Path) -> None:
+    """The same image and configuration, with another PCR3."""
+    with standing_in(custody, B, tmp_path, nsm=["--role", "arn:aws:iam::1:role/x"]) as host:
         refused_as_peer(host, "evidence_measurement", B, A)
 
 
-def test_the_other_rostered_enclaves_registers(custody: Custody, tmp_path: Path) -> None:
-    """enclave-2's configuration on enclave-1's instance."""
-    instance = custody.cluster.plan.signer(A).instance
-    with standing_in(custody, B, tmp_path, instance=instance) as host:
-        refused_as_peer(host, "evidence_measurement", B, A)
+def test_two_enclaves_on_one_instance(custody: Custody, tmp_path: Path) -> None:
+    """enclave-2 on enclave-1's instance, of which no roster says anything. Either notices; both speak to the token."""
+    with standing_in(custody, B, tmp_path, instance=custody.cluster.plan.signer(A).instance) as host:
+        order = host.signed(host.order(ED25519))
+        for each in (A, B, C):
+            host.ask(each, "order.accept", {"order": order.encode()})
+        for pair in ((A, B), (B, A)):
+            with pytest.raises(Refusal) as caught:
+                host.relay.handshakes.open(order.order_id, [pair])
+            assert caught.value.code == "evidence_measurement" and "own instance" in caught.value.reason
+        host.relay.handshakes.open(order.order_id, [(A, C), (B, C)])
+        assert channels(host, A, order.order_id) == channels(host, B, order.order_id) == {C}
+
+
+@pytest.mark.parametrize("scheme", [ECDSA, ED25519])
+def test_an_instance_that_replaces_a_lost_one(breakable: Custody, tmp_path: Path, scheme: str) -> None:
+    """With its disk, which held nothing that counts: the records are the host's, the key's policy knows no instance."""
+    wallet = breakable.wallet(scheme)
+    breakable.cluster.process(B).kill()
+    with standing_in(breakable, B, tmp_path, instance="i-00000000000000000") as host:
+        host.require_intact(wallet)
+    breakable.cluster.restart(B)
+    breakable.sign(wallet, (A, B))
+    breakable.require_intact(wallet)
 
 
 @pytest.mark.parametrize("hours", [-4, 4])

@@ -33,6 +33,7 @@ def member(plan: Plan, signer: SignerPlan, configured: Configuration, roots: Roo
         measurements = {"configuration": configured.digest()}
         return Member(signer.name, "pkcs11", roots.operator, measurements, signer.labels()).checked()
     measurements = {**enclaves.measure(plan, signer), "pcr16": configured.pcr16()}
+    del measurements["pcr4"]  # the instance's: a lost one is replaced by another
     measurements["pcr17"] = pcr17(key_policy(measurements), signer.key)
     return Member(signer.name, "nitro", roots.nitro, measurements, signer.labels()).checked()
 
