@@ -126,6 +126,8 @@ class Line:
         self.port, self.key = port, key
         self.laps: dict[str, float] = {}
         """Of the last answer: milliseconds by what the host spent them on."""
+        self.signers: list[str] = []
+        """Of the last answer: who signed."""
 
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -141,4 +143,5 @@ class Line:
             raise RuntimeError(f"{answer.status}: {content[:300]!r}")
         told = [each.split(";dur=") for each in answer.getheader("Server-Timing", "").split(", ") if each]
         self.laps = {name: float(spent_on) for name, spent_on in told}
+        self.signers = json.loads(content).get("signers", [])
         return spent
