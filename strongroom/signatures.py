@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -52,3 +53,17 @@ def verify(key: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def require_quorum(
+    signed: Sequence[tuple[bytes, bytes]], message: bytes, keys: Collection[bytes], quorum: int, code: str
+) -> None:
+    """At least `quorum` of these keys signed the message, each once, sorted by key, and nobody else. Raises Refusal
+    `code`."""
+    signers = [key for key, _ in signed]
+    if signers != sorted(set(signers)) or not set(signers) <= set(keys):
+        raise Refusal(code, "the signatures are not of distinct officers in office, sorted by key")
+    if not all(verify(key, signature, message) for key, signature in signed):
+        raise Refusal(code, "an officer's signature does not verify")
+    if len(signers) < quorum:
+        raise Refusal(code, f"{len(signers)} officers signed; it takes {quorum}")

@@ -97,12 +97,8 @@ class SignedWaiver:
 
     def verify(self, officers: Officers, order: bytes, epoch: int, divisor: int) -> Waiver:
         """A quorum of these officers signed it, for this wallet. Raises Refusal `waiver_refused`."""
-        keys, waiver = [key for key, _ in self.signatures], self.waiver
-        if keys != sorted(set(keys)) or not set(keys) <= set(officers.keys) or len(keys) < officers.quorum:
-            raise Refusal("waiver_refused", "a waiver is signed by a quorum of the officers, each once, sorted by key")
-        message = waiver_signing_bytes(self.raw)
-        if not all(signatures.verify(key, signature, message) for key, signature in self.signatures):
-            raise Refusal("waiver_refused", "an officer's signature does not verify")
+        message, waiver = waiver_signing_bytes(self.raw), self.waiver
+        signatures.require_quorum(self.signatures, message, officers.keys, officers.quorum, "waiver_refused")
         if (waiver.order, waiver.epoch, waiver.divisor) != (order, epoch, divisor):
             raise Refusal("waiver_refused", f"the waiver is for another wallet, or its divisor is not {divisor}")
         return waiver

@@ -134,14 +134,8 @@ class Directive:
 
     def verify(self, officers: Officers, quorum: int) -> None:
         """At least `quorum` distinct ones of these officers signed it. Raises Refusal `directive_not_signed`."""
-        keys = [key for key, _ in self.signatures]
-        if keys != sorted(set(keys)) or not set(keys) <= set(officers.keys):
-            raise Refusal("directive_not_signed", "its signatures are not of distinct officers in office, sorted")
         message = directive_signing_bytes(self.kind, self.body)
-        if not all(signatures.verify(key, signature, message) for key, signature in self.signatures):
-            raise Refusal("directive_not_signed", "an officer's signature does not verify")
-        if len(keys) < quorum:
-            raise Refusal("directive_not_signed", f"{len(keys)} officers signed; it takes {quorum}")
+        signatures.require_quorum(self.signatures, message, officers.keys, quorum, "directive_not_signed")
 
     def require(self, *kinds: Kind) -> None:
         if self.kind not in kinds:

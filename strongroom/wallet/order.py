@@ -260,12 +260,6 @@ class SignedOrder:
         """The officers pinned by the verifier are the order's, and their quorum signed it. Raises Refusal."""
         if self.order.officers != officers:
             raise Refusal("order_not_signed", "the order names other officers than those pinned here")
-        keys = [key for key, _ in self.signatures]
-        if keys != sorted(set(keys)) or not set(keys) <= set(officers.keys):
-            raise Refusal("order_not_signed", "the order's signatures are not of distinct officers, sorted")
         message = order_signing_bytes(self.order_id)
-        if not all(signatures.verify(key, signature, message) for key, signature in self.signatures):
-            raise Refusal("order_not_signed", "an officer's signature does not verify")
-        if len(keys) < officers.quorum:
-            raise Refusal("order_not_signed", f"{len(keys)} officers signed; the quorum is {officers.quorum}")
+        signatures.require_quorum(self.signatures, message, officers.keys, officers.quorum, "order_not_signed")
         return self
