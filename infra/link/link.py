@@ -23,7 +23,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 IDLE = 4
 """Connections that `dial` keeps in wait, so that a request finds TLS done."""
@@ -50,10 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
-        run: Any = Listen(options) if options.end == "listen" else Dial(options)
+        asyncio.run((Listen(options) if options.end == "listen" else Dial(options)).serve())
     except (OSError, ValueError) as error:
         raise SystemExit(f"link: {error}") from None
-    asyncio.run(run.serve())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -271,7 +270,13 @@ class Listen:
             slots = asyncio.Semaphore(HANDSHAKES)  # of this loop: 3.9 binds it where it is made
             while True:
                 await slots.acquire()
-                sock, _ = await loop.sock_accept(listener)
+                try:
+                    sock, _ = await loop.sock_accept(listener)
+                except OSError as error:  # too many open files, above all: what is open goes on
+                    _log.warning("no connection can be taken now: %s", error)
+                    await asyncio.sleep(1)
+                    slots.release()
+                    continue
                 loop.create_task(self._greet(sock)).add_done_callback(lambda _: slots.release())
 
     async def _greet(self, sock: socket.socket) -> None:

@@ -302,6 +302,9 @@ def test_what_does_not_fit_is_said_in_a_line(tmp_path: Path) -> None:
     assert _refusal(tmp_path, *listen, *own) == f"link: {pins}/B_.crt is not named as signers are"
     (pins / "B_.crt").unlink()
     assert "KEY_VALUES_MISMATCH" in _refusal(tmp_path, *listen, *own[:3], other.with_suffix(".key"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        there = ("--address", f"127.0.0.1:{taken.getsockname()[1]}")
+        assert "Address already in use" in _refusal(tmp_path, *listen, *own, *there)
     sockets.mkdir(mode=0o755, exist_ok=True)
     sockets.chmod(0o755)
     assert _refusal(tmp_path, *listen, *own) == f"link: {sockets} must be its owner's alone: chmod 700"

@@ -43,11 +43,13 @@ class Processes:
 
 @dataclass(frozen=True)
 class Machines:
-    """image: an EIF, which each cluster signs with its own release key. qemu: the folder that `make qemu` fills."""
+    """image: an EIF, which each cluster signs with its own release key; following: that of a next release, where it is
+    another one. qemu: the folder that `make qemu` fills."""
 
     image: Path
     qemu: Path
     memory: int = 256
+    following: Path | None = None
 
     def measure(self, plan: Plan, signer: SignerPlan) -> dict[str, bytes]:
         """PCR0-2 and 8 are the image's, 3 and 4 the instance's."""
@@ -73,9 +75,8 @@ class Machines:
         """Signed for this signer."""
         path = signer.folder / "enclave.eif"
         if not path.exists():
+            image = self.following if signer.variant and self.following else self.image
             key, certificate = plan.pki / "release.key", plan.pki / "release.pem"
-            command = module(
-                EIF, "sign", self.image, "--key", key, "--certificate", certificate, "--output", path, "--json"
-            )
+            command = module(EIF, "sign", image, "--key", key, "--certificate", certificate, "--output", path, "--json")
             run(f"{signer.program}-sign", command, plan.logs)
         return path
