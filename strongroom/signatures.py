@@ -66,4 +66,4 @@ def require_quorum(
     if not all(verify(key, signature, message) for key, signature in signed):
         raise Refusal(code, "an officer's signature does not verify")
     if len(signers) < quorum:
-        raise Refusal(code, f"{len(signers)} officers signed; it takes {quorum}")
+        raise Refusal(code, f"{len(signers)} officers signed, the quorum is {quorum}")

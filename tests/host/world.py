@@ -106,7 +106,7 @@ class ThreadSigner:
         self.name = f"signer-{number}"
         self.path = folder / f"{self.name}.sock"
         self.configuration = Configuration("simulated", self.name, officers, Sealing("kms", f"key-{number}"))
-        registers = {index: bytes((index + 1, number)) * 24 for index in (0, 1, 2)}
+        registers = {index: bytes((index + 1, number)) * 24 for index in (0, 1, 2, 4)}
         registers[16] = self.configuration.pcr16()
         labels = Labels("kms", "enclave", "nsm", f"operator-{number}", f"{number:012d}", "r", f"machine-{number}")
         measurements = {f"pcr{index}": value for index, value in registers.items()}

@@ -57,8 +57,8 @@ FOREIGN = (STRANGER[0], STRANGER[1].sign(b"strongroom/order-signature/v1" + orde
 @pytest.mark.parametrize(
     ("pairs", "reason"),
     [
-        ((), "0 officers signed; it takes 2"),
-        (PAIRS[:1], "1 officers signed; it takes 2"),
+        ((), "0 officers signed, the quorum is 2"),
+        (PAIRS[:1], "1 officers signed, the quorum is 2"),
         ((PAIRS[0], PAIRS[0]), "distinct"),
         ((PAIRS[1], PAIRS[0]), "sorted"),
         (tuple(sorted((PAIRS[0], FOREIGN))), "of distinct officers"),
