@@ -63,12 +63,14 @@ class Network:
         while True:
             try:
                 caller, _ = self._listener.accept()
-                target = socket.create_connection(("127.0.0.1", self._target), 20)
             except OSError:
                 return
-            if self.down:
+            try:
+                if self.down:
+                    raise OSError
+                target = socket.create_connection(("127.0.0.1", self._target), 20)
+            except OSError:
                 caller.close()
-                target.close()
                 continue
             target.settimeout(None)
             self._open += [caller, target]

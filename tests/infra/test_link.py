@@ -39,6 +39,7 @@ class Echo:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
         self.callers: list[socket.socket] = []
+        self.asked: list[bytes] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(128)
@@ -58,16 +59,23 @@ class Echo:
             threading.Thread(target=self._answer, args=(caller,), daemon=True).start()
 
     def _answer(self, caller: socket.socket) -> None:
-        assert caller.recv(32) == GREETING
-        caller.sendall(b"OK 1\n" + self.name.encode())
-        while data := caller.recv(1 << 16):
-            caller.sendall(data)
-        caller.close()
+        with caller:
+            try:
+                self.asked.append(caller.recv(32))
+                caller.sendall(b"OK 1\n" + self.name.encode())
+                while data := caller.recv(1 << 16):
+                    caller.sendall(data)
+            except OSError:
+                pass  # the test is over
 
     def close(self) -> None:
-        self._listener.close()
-        for caller in self.callers:
-            caller.close()
+        for each in (self._listener, *self.callers):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            each.close()
+        assert set(self.asked) <= {GREETING}
 
 
 def exactly(caller: socket.socket, size: int) -> bytes:
