@@ -57,7 +57,7 @@ def _recipient(world: World) -> str:
 
 def keep(world: World) -> None:
     """The malicious links go with this process: the host is told where the signers really are."""
-    for name in world.cluster.names:
+    for name in world.cluster.everyone:
         world.cluster.set_address(name, None)
     world.cluster.restart(HOST)
     left = {

@@ -166,6 +166,10 @@ def test_kept_custody_signs_on_and_is_stopped(kept: Path) -> None:
     ran = inside(*words[1:], "--json", "--config", kept / "cluster" / "config.json")
     assert ran.status == 0, ran.err
     assert ran.json["transaction"]["status"] == "succeeded"
+    listed = inside("signer", "list", "--json", "--config", kept / "cluster" / "config.json")
+    assert {row["name"]: row.get("phase") for row in listed.json["signers"]} == dict.fromkeys(
+        ("enclave-1", "enclave-2", "hsm-1", "witness-1"), "ready"
+    )
     assert running(kept)
     stop(kept)
     assert not running(kept)
