@@ -15,14 +15,12 @@ from pathlib import Path
 from benchmarks.latency import BLOCKS, EACH, WARM_UP
 from benchmarks.report import Row, median, plain
 from benchmarks.served import Served
-from benchmarks.trips import NoReservation, task
+from benchmarks.trips import NoReservation, relaying, task
 from strongroom.policy.terms import Window
 from strongroom_client.cluster.plan import PORT
 from strongroom_client.wallets import Verified
-from strongroom_host.connection import Address
 from strongroom_host.relay.relay import Relay
 from strongroom_host.relay.signing import sign
-from strongroom_host.signers import Signers
 from tests.infra.link import Links
 
 SCHEMES = ("dkls23-secp256k1", "frost-ed25519")
@@ -41,19 +39,15 @@ def _links(served: Served) -> list[Row]:
         within.callback(links.stop)
         for name in cluster.names:
             links.dial(name, f"uds:{cluster.socket(name)}#{PORT}").said("linked to")
-        relays = []
-        for paths in (
-            {name: cluster.socket(name) for name in cluster.names},
-            {name: links.sockets / f"{name}.sock" for name in cluster.names},
-        ):
-            signers = Signers({name: Address.parse(f"uds:{path}#{PORT}") for name, path in paths.items()})
-            within.callback(signers.close)
-            relays.append(Relay(signers))
-            within.callback(relays[-1].close)
+        here = within.enter_context(relaying({name: cluster.socket(name) for name in cluster.names}))
+        there = within.enter_context(relaying({name: links.sockets / f"{name}.sock" for name in cluster.names}))
         for scheme in SCHEMES:
             wallet = served.wallet(scheme, 2)
-            here, there = (_signing(served, wallet, relay) for relay in relays)
-            rows += _compared(f"{scheme} 2-of-3", ("relayed here", here), ("relayed over links", there))
+            rows += _compared(
+                f"{scheme} 2-of-3",
+                ("relayed here", _signing(served, wallet, here)),
+                ("relayed over links", _signing(served, wallet, there)),
+            )
     return rows
 
 

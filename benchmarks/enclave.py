@@ -120,7 +120,7 @@ def _lost(served: Served, where: str) -> list[Row]:
         for _ in range(BOOTS):
             asked = json.loads(served.request(wallet, served.requester())) | {"signers": [NAME, "hsm-1"]}
             begin = time.perf_counter()
-            served.cluster.process(NAME).kill()
+            served.cluster.kill(NAME)
             served.cluster.process(NAME).start()
             line.post(json.dumps(asked).encode())
             seconds.append(time.perf_counter() - begin)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from benchmarks.report import Row, at_most, median, plain
 from benchmarks.served import Served
-from benchmarks.trips import NoReservation, task
-from strongroom_client.cluster.plan import HOST, PORT
+from benchmarks.trips import NoReservation, relaying, task
+from strongroom_client.cluster.plan import HOST
 from strongroom_client.wallets import Verified
-from strongroom_host.connection import Address
 from strongroom_host.relay.relay import Relay
 from strongroom_host.relay.rounds import Message
 from strongroom_host.relay.signing import sign
-from strongroom_host.signers import Signers
 
 SCHEMES = {"dkls23-secp256k1": 2, "frost-ed25519": 2, "frost-secp256k1-tr": 2, "musig2-secp256k1": 3}
 REQUESTS = 30
@@ -23,12 +21,10 @@ MEGABYTE = 1_000_000
 
 def run(served: Served) -> list[Row]:
     rows: list[Row] = []
-    sockets = {name: served.cluster.socket(name) for name in served.cluster.names}
-    signers = Signers({name: Address.parse(f"uds:{path}#{PORT}") for name, path in sockets.items()})
-    for scheme, threshold in SCHEMES.items():
-        if served.size == 3:
-            rows += _relayed(served, Relay(signers), served.wallet(scheme, threshold))
-    signers.close()
+    if served.size == 3:
+        with relaying({name: served.cluster.socket(name) for name in served.cluster.names}) as relay:
+            for scheme, threshold in SCHEMES.items():
+                rows += _relayed(served, relay, served.wallet(scheme, threshold))
     for name, pid in served.cluster.pids().items():
         if name in served.cluster.names:
             rows.append(at_most(f"{name}: resident memory", _resident(pid), "MB", 100))

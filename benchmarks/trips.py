@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from strongroom.intent import judge as judging
@@ -43,6 +43,18 @@ def of(links: Iterable[Sequence[Seen]]) -> tuple[Trip, ...]:
     )
 
 
+@contextmanager
+def relaying(sockets: Mapping[str, Path]) -> Iterator[Relay]:
+    """The host's relay, to signers at these sockets, with no host around it."""
+    signers = Signers({name: Address.parse(f"uds:{path}#{PORT}") for name, path in sockets.items()})
+    relay = Relay(signers)
+    try:
+        yield relay
+    finally:
+        relay.close()
+        signers.close()
+
+
 def measure(cluster: Cluster, wallet: Verified, *bodies: bytes) -> tuple[Trip, ...]:
     """bodies: of fresh requests to the host, which does not get them. The first makes channels and pairings ready."""
     with ExitStack() as stack:
@@ -50,10 +62,7 @@ def measure(cluster: Cluster, wallet: Verified, *bodies: bytes) -> tuple[Trip, .
         links = {name: Adversary(folder / name, cluster.socket(name)) for name in cluster.names}
         for link in links.values():
             stack.enter_context(link)
-        signers = Signers({name: Address.parse(f"uds:{folder / name}#{PORT}") for name in links})
-        stack.callback(signers.close)
-        relay = Relay(signers)
-        stack.callback(relay.close)
+        relay = stack.enter_context(relaying({name: folder / name for name in links}))
         for body in bodies:
             sign(relay, task(wallet, body), NoReservation())
         return of(link.seen for link in links.values())

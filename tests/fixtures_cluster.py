@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import Refusal
-from strongroom_client.cluster import HOST, Cluster, SignerPlan
+from strongroom_client.cluster import HOST, Cluster, Machines, SignerPlan
 from strongroom_client.cluster.chain import binary
 from strongroom_client.wallets import Verified
 from strongroom_simulator.adversary import Adversary
@@ -104,10 +104,15 @@ Clusters = Callable[..., Cluster]
 @pytest.fixture
 def clusters(tmp_path: Path) -> Iterator[Clusters]:
     """Makes further clusters, of other sizes, and stops them: `clusters(enclaves=5, hsms=4, chain=False)`."""
+    yield from making(tmp_path)
+
+
+def making(folder: Path, machines: Machines | None = None) -> Iterator[Clusters]:
+    """What makes clusters in this folder, until the test ends. machines: what their enclaves run in."""
     made: list[Cluster] = []
 
     def make(**options: object) -> Cluster:
-        cluster = Cluster(tmp_path / f"cluster-{len(made)}", **options)  # type: ignore[arg-type]
+        cluster = Cluster(folder / f"cluster-{len(made)}", machines=machines, **options)  # type: ignore[arg-type]
         made.append(cluster)
         cluster.start()
         return cluster

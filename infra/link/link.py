@@ -21,7 +21,7 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -39,8 +39,8 @@ PATIENCE = 2.0
 """Seconds that a caller waits for a connection of the signer's."""
 PAUSES = (0.5, 30.0)
 """Seconds between two attempts to dial the host: the first and the longest."""
-LINE = 32
-"""Bytes of `CONNECT <port>` and its newline, at most."""
+SHOWN = 32
+"""Bytes of words that are no greeting, in the log."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _log = logging.getLogger("strongroom-link")
@@ -262,7 +262,7 @@ class Listen:
         for signer in self._pins.values():
             path = self._sockets / f"{signer.name}.sock"
             path.unlink(missing_ok=True)
-            await loop.create_unix_server(_calling(signer), str(path))
+            await loop.create_unix_server(partial(Caller, signer), str(path))
         with socket.create_server(self._address, backlog=64) as listener:
             listener.setblocking(False)
             names = sorted(signer.name for signer in self._pins.values())
@@ -289,10 +289,6 @@ class Listen:
             level = logging.WARNING if isinstance(error, ssl.SSLError) else logging.DEBUG
             _log.log(level, "not a signer: %s", error)
             sock.close()
-
-
-def _calling(signer: Signer) -> Callable[[], Caller]:
-    return lambda: Caller(signer)
 
 
 # --- Beside a signer ---
@@ -323,7 +319,7 @@ class Offer(Side):
             self.taken.set_result(True)
             self.transport.pause_reading()
         elif not self._dial.greeting.startswith(bytes(self._line)):
-            _log.warning("the host asked for %r, which is not this signer's", bytes(self._line[:LINE]))
+            _log.warning("the host asked for %r, which is not this signer's", bytes(self._line[:SHOWN]))
             self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -94,7 +94,7 @@ def test_two_enclaves_on_one_instance(custody: Custody, tmp_path: Path) -> None:
 def test_an_instance_that_replaces_a_lost_one(breakable: Custody, tmp_path: Path, scheme: str) -> None:
     """With its disk, which held nothing that counts: the records are the host's, the key's policy knows no instance."""
     wallet = breakable.wallet(scheme)
-    breakable.cluster.process(B).kill()
+    breakable.cluster.kill(B)
     with standing_in(breakable, B, tmp_path, instance="i-00000000000000000") as host:
         host.require_intact(wallet)
     breakable.cluster.restart(B)

@@ -13,10 +13,12 @@ from types import TracebackType
 import pytest
 
 from strongroom.errors import Refusal
+from strongroom_client.cluster.plan import PORT
 from strongroom_host.relay.signing import SigningFailed
+from tests import accepting
 from tests.attacks.custody import ECDSA, ED25519, Custody
 from tests.attacks.hand import flipped
-from tests.infra.link import PORT, End, Links
+from tests.infra.link import End, Links
 
 A, B, C = "enclave-1", "enclave-2", "hsm-1"
 
@@ -40,14 +42,13 @@ class Network:
         return int(self._listener.getsockname()[1])
 
     def __enter__(self) -> Network:
-        threading.Thread(target=self._serve, daemon=True).start()
+        accepting.serve(self._listener, self._carry)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        accepting.end(self._listener)
         self.cut()
 
     def cut(self) -> None:
@@ -59,29 +60,28 @@ class Network:
                 pass
         self._open.clear()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                caller, _ = self._listener.accept()
-            except OSError:
+    def _carry(self, caller: socket.socket) -> None:
+        with caller:
+            target = self._reach()
+            if target is None:
                 return
-            try:
-                if self.down:
-                    raise OSError
-                target = socket.create_connection(("127.0.0.1", self._target), 20)
-            except OSError:
-                caller.close()
-                continue
-            target.settimeout(None)
-            self._open += [caller, target]
-            threading.Thread(target=self._carry, args=(caller, target), daemon=True).start()
+            with target:
+                self._open += [caller, target]
+                back = threading.Thread(target=self._pump, args=("to the signer", target, caller), daemon=True)
+                back.start()
+                self._pump("to the host", caller, target)
+                back.join()
 
-    def _carry(self, caller: socket.socket, target: socket.socket) -> None:
-        with caller, target:
-            back = threading.Thread(target=self._pump, args=("to the signer", target, caller), daemon=True)
-            back.start()
-            self._pump("to the host", caller, target)
-            back.join()
+    def _reach(self) -> socket.socket | None:
+        """None while the network is down, or nobody listens there."""
+        if self.down:
+            return None
+        try:
+            target = socket.create_connection(("127.0.0.1", self._target), 20)
+        except OSError:
+            return None
+        target.settimeout(None)
+        return target
 
     def _pump(self, way: str, source: socket.socket, sink: socket.socket) -> None:
         passed = 0
@@ -214,27 +214,21 @@ def test_a_stolen_key_of_a_link_is_worth_a_refusal(linked: Linked, tmp_path: Pat
     listener.bind(str(tmp_path / "thief"))
     listener.listen()
 
-    def serve() -> None:
-        while True:
-            try:
-                caller, _ = listener.accept()
-            except OSError:
-                return
-            with caller:
-                caller.recv(32)
-                caller.sendall(b"OK 1\n")
-                heard.extend(caller.recv(1 << 16))
-                caller.sendall(bytes.fromhex("00000004" + "82f5a0f6"))
+    def answer(caller: socket.socket) -> None:
+        with caller:
+            caller.recv(32)
+            caller.sendall(b"OK 1\n")
+            heard.extend(caller.recv(1 << 16))
+            caller.sendall(bytes.fromhex("00000004" + "82f5a0f6"))
 
-    threading.Thread(target=serve, daemon=True).start()
+    accepting.serve(listener, answer)
     linked.ends[A].stop()
     thief = linked.links.dial(A, f"uds:{tmp_path}/thief#{PORT}")
     thief.said("INFO linked to")
     linked.require_another_set(ED25519)
     assert heard
     thief.stop()
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+    accepting.end(listener)
     linked.dial(A)
     linked.require_intact(linked.wallet(ED25519))
 

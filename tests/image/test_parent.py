@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ import pytest
 
 from infra.enclave.parent import parent as program
 from strongroom_enclave import credentials, init, parent
+from tests.infra.parents_python import require_parents_python
 
 ATTESTED: dict[str, Any] = {
     "mode": "production",
@@ -173,8 +173,4 @@ def test_another_cid_is_not_answered() -> None:
 
 
 def test_it_runs_on_the_parents_own_python() -> None:
-    """Amazon Linux 2023 has 3.9, and nothing of ours is installed there."""
-    tree = ast.parse(Path(program.__file__).read_text(), feature_version=(3, 9))
-    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {module.partition(".")[0] for module in modules} <= set(sys.stdlib_module_names)
+    require_parents_python(Path(program.__file__))

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from infra.aws import sealing
+from infra.aws.template import FOLDER
 from strongroom_client import keyfiles
 
 ACCOUNT: Final = "111122223333"
@@ -30,6 +32,13 @@ PARAMETERS: Final = {
 
 def policy(**changed: str) -> dict[str, Any]:
     return sealing.key_policy(PARAMETERS | changed, partition="aws", region=REGION, account=ACCOUNT)
+
+
+def first_boot() -> str:
+    """What an instance of signer.yaml runs, before CloudFormation fills it in."""
+    template = yaml.safe_load((FOLDER / "signer.yaml").read_text())["Resources"]["LaunchTemplate"]
+    script, _ = template["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
+    return str(script)
 
 
 def attested(**changed: Any) -> dict[str, Any]:

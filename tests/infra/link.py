@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import subprocess
 import sys
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from infra.link import link as program
-
-PORT = 5000
 
 
 def certificate(folder: Path, name: str, *issuer: str) -> Path:
@@ -44,9 +41,6 @@ class End:
     def said(self, words: str, times: int = 1) -> None:
         wait(lambda: self.log.read_text().count(words) >= times, f"{words!r} in {self.log.read_text()!r}")
 
-    def pause(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -63,7 +57,7 @@ def wait(holds: Callable[[], bool], what: str) -> None:
 
 
 class Links:
-    """A host's end, and one `dial` for each signer that is added. addresses: what the host dials for a signer."""
+    """A host's end, and one `dial` for each signer that is added."""
 
     def __init__(self, folder: Path, names: tuple[str, ...], python: str = sys.executable) -> None:
         self.folder, self._python = folder, python
@@ -75,15 +69,14 @@ class Links:
             (self.pins / made.name).write_bytes(made.read_bytes())
         self.dials: list[End] = []
         self.port = 0
-        self.listen = self.start_listen()
+        self.start_listen()
 
-    def start_listen(self) -> End:
+    def start_listen(self) -> None:
         self.listen = End(
             self.folder, "listen", "--address", f"127.0.0.1:{self.port}", *self._own(self.host),
             "--signers", self.pins, "--sockets", self.sockets, python=self._python,
         )  # fmt: skip
         self.port = self.listen.ready()["port"]
-        return self.listen
 
     def dial(self, name: str, signer: str, *, pin: Path | None = None, port: int = 0) -> End:
         end = End(

@@ -25,7 +25,7 @@ from infra.enclave.parent import parent
 from infra.link import link
 from strongroom_enclave.credentials import Credentials, from_file
 from tests.conftest import ROOT
-from tests.infra.aws import configuration
+from tests.infra.aws import configuration, first_boot
 from tests.infra.link import certificate
 
 PARENT = bundle.PARENT
@@ -169,12 +169,7 @@ def test_each_end_of_a_link_takes_what_its_unit_gives_it(installed: Path, end: s
         assert (given.host, given.signer) == (f"{HOST}:5443", "vsock:16:5000")
         for path in (given.pin, given.certificate):
             assert (installed / str(path).removeprefix("/")).exists()
-        [template] = (
-            yaml.safe_load((PARENT.parent / "signer.yaml").read_text())["Resources"][each]
-            for each in ["LaunchTemplate"]
-        )
-        script = template["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"][0]
-        assert f">{where}\n" in script
+        assert f">{where}\n" in first_boot()
     else:
         assert f"RuntimeDirectory={given.sockets.name}\nRuntimeDirectoryMode=0700" in unit
 

@@ -13,6 +13,7 @@ import yaml
 
 from infra.aws.template import FOLDER
 from tests.conftest import ROOT
+from tests.infra.aws import first_boot
 
 TOOLS = ROOT / "build" / "aws" / "bin"
 STACKS = sorted(path.name for path in FOLDER.glob("*.yaml"))
@@ -98,7 +99,7 @@ def test_a_parent_can_run_enclaves_and_gives_nobody_its_credentials() -> None:
         data["MetadataOptions"]["HttpTokens"] == "required" and data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
     )
     assert all(not each["AssociatePublicIpAddress"] for each in data["NetworkInterfaces"])
-    script, _ = data["UserData"]["Fn::Base64"]["Fn::Sub"]
+    script = first_boot()
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
     assert script.index("sha256sum --check") < script.index("tar --extract") < script.index("parent/install")
 
@@ -145,12 +146,9 @@ def test_a_parent_reads_the_key_of_its_own_link_and_no_other_parameter() -> None
     [statement] = policy["PolicyDocument"]["Statement"]
     assert statement["Action"] == "ssm:GetParameter"
     assert statement["Resource"]["Fn::Sub"].endswith(":parameter/strongroom/${SignerName}/link-key")
-    script, _ = resources("signer.yaml", "AWS::EC2::LaunchTemplate")["LaunchTemplate"]["LaunchTemplateData"][
-        "UserData"
-    ]["Fn::Base64"]["Fn::Sub"]
-    assert "--name /strongroom/${SignerName}/link-key" in script and script.index("umask 077") < script.index(
-        "link.key"
-    )
+    script = first_boot()
+    assert "--name /strongroom/${SignerName}/link-key" in script
+    assert script.index("umask 077") < script.index("link.key")
 
 
 def test_the_way_in_to_the_host_is_for_named_accounts() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import socket
@@ -16,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from infra.link import link as program
-from tests.infra.link import PORT, End, Links, certificate, wait
+from strongroom_client.cluster.plan import PORT
+from tests import accepting
+from tests.infra.link import End, Links, certificate, wait
+from tests.infra.parents_python import require_parents_python
 
 NAMES = ("enclave-a", "enclave-b")
 GREETING = b"CONNECT 5000\n"
@@ -43,22 +45,14 @@ class Echo:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(128)
-        threading.Thread(target=self._serve, daemon=True).start()
+        accepting.serve(self._listener, self._answer)
 
     @property
     def address(self) -> str:
         return f"uds:{self.path}#{PORT}"
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                caller, _ = self._listener.accept()
-            except OSError:
-                return
-            self.callers.append(caller)
-            threading.Thread(target=self._answer, args=(caller,), daemon=True).start()
-
     def _answer(self, caller: socket.socket) -> None:
+        self.callers.append(caller)
         with caller:
             try:
                 self.asked.append(caller.recv(32))
@@ -69,12 +63,7 @@ class Echo:
                 pass  # the test is over
 
     def close(self) -> None:
-        for each in (self._listener, *self.callers):
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            each.close()
+        accepting.end(self._listener, *self.callers)
         assert set(self.asked) <= {GREETING}
 
 
@@ -332,8 +321,4 @@ def test_what_does_not_fit_is_said_in_a_line(tmp_path: Path) -> None:
 
 
 def test_it_runs_on_the_parents_own_python() -> None:
-    """Amazon Linux 2023 has 3.9, and nothing of ours is installed there."""
-    tree = ast.parse(Path(program.__file__).read_text(), feature_version=(3, 9))
-    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {module.partition(".")[0] for module in modules} <= set(sys.stdlib_module_names)
+    require_parents_python(Path(program.__file__))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from strongroom_client.cluster import Cluster, Machines
+from strongroom_client.cluster import Machines
 from strongroom_eif.image import Image
 from tests.cluster.test_releases import test_a_wallet_goes_over_to_the_next_release
-from tests.fixtures_cluster import Clusters
+from tests.fixtures_cluster import Clusters, making
 
 __all__ = ["test_a_wallet_goes_over_to_the_next_release"]
 
@@ -24,14 +24,4 @@ def clusters(tmp_path: Path, machines: Machines) -> Iterator[Clusters]:
     image = Image.decode(machines.image.read_bytes())
     following = tmp_path / "following.eif"
     following.write_bytes(dataclasses.replace(image, cmdline=image.cmdline + b" quiet").encode())
-    booted = dataclasses.replace(machines, following=following)
-    made: list[Cluster] = []
-
-    def make(**options: object) -> Cluster:
-        made.append(Cluster(tmp_path / "cluster", machines=booted, **options))  # type: ignore[arg-type]
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for cluster in made:
-        cluster.stop()
+    yield from making(tmp_path, dataclasses.replace(machines, following=following))

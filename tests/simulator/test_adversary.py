@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from strongroom.wire import cbor, frame
 from strongroom_simulator import adversary
 from strongroom_simulator.adversary import Adversary, Drop
+from tests import accepting
 
 SEALED: Any = [["a", b"\x01" * 40], ["b", b"\x02" * 40]]
 
@@ -28,18 +28,10 @@ class Signer:
         self._server.bind(str(path))
         self._server.listen()
         self.connections: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._server.accept()
-            except OSError:
-                return
-            self.connections.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        accepting.serve(self._server, self._serve)
 
     def _serve(self, connection: socket.socket) -> None:
+        self.connections.append(connection)
         assert connection.recv(64) == b"CONNECT 5000\n"
         connection.sendall(b"OK 5000\n")
         # `close` takes the connection away under this thread.
@@ -49,12 +41,7 @@ class Signer:
                 connection.sendall(frame.encode_frame(cbor.encode([1, True, {"messages": SEALED}])))
 
     def close(self) -> None:
-        for each in (self._server, *self.connections):
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # closed already
-            each.close()
+        accepting.end(self._server, *self.connections)
 
 
 @pytest.fixture
